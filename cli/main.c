@@ -1,0 +1,113 @@
+#include "config.h"
+
+#include "cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command {
+	const char *name;
+	cli_command *run;
+	const char *usage, *about;
+} commands[] = {
+	{ "config", cmd_config, "config show|manual",
+	    "show every setting and where its value came from" },
+};
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+int cli_usage(const char *command, const char *format, ...)
+{
+	const struct command *c = command_find(command);
+	va_list ap;
+
+	fprintf(stderr, "weir %s: ", command);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, "\nusage: weir [-c weir.json] %s\n", c != NULL ? c->usage : command);
+	return CLI_USAGE;
+}
+
+int cli_fail(int code, const char *format, ...)
+{
+	va_list ap;
+
+	fputs("weir: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int cli_load(struct cli *c)
+{
+	struct findings f = { 0 };
+	int rc;
+
+	if (c->loaded)
+		return CLI_OK;
+	rc = settings_load(c->config_path, &c->settings, &f);
+	findings_print(&f, stderr);
+	findings_free(&f);
+	c->loaded = true;
+	return rc == 0 ? CLI_OK : CLI_DATA;
+}
+
+static int help(FILE *to)
+{
+	fputs("usage: weir [-c weir.json] COMMAND ...\n\n", to);
+	for (size_t i = 0; i < COUNT(commands); i++)
+		fprintf(to, "  weir %s\n      %s\n", commands[i].usage, commands[i].about);
+	fputs("\nweir(1) says more.\n", to);
+	return to == stdout ? CLI_OK : CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
+	struct cli c = { .program = argv[0] };
+	const struct command *command;
+	int option, rc;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (access(installed, R_OK) == 0)
+		c.config_path = installed;
+	while ((option = getopt(argc, argv, "+c:hV")) != -1) {
+		if (option == 'c')
+			c.config_path = optarg;
+		else if (option == 'V')
+			return printf("weir %s\n", PACKAGE_VERSION) > 0 ? CLI_OK : CLI_IO;
+		else
+			return help(option == 'h' ? stdout : stderr);
+	}
+	if (optind >= argc)
+		return help(stderr);
+	if ((command = command_find(argv[optind])) == NULL) {
+		const char *names[COUNT(commands)], *like;
+
+		for (size_t i = 0; i < COUNT(commands); i++)
+			names[i] = commands[i].name;
+		like = nearest(slice_z(argv[optind]), names, COUNT(names));
+		return cli_fail(CLI_USAGE, "unknown command \"%s\"%s%s%s", argv[optind],
+		    like != NULL ? " (did you mean \"" : "", like != NULL ? like : "",
+		    like != NULL ? "\"?)" : "");
+	}
+	argc -= optind;
+	argv += optind;
+	optind = 1;
+	rc = command->run(&c, argc, argv);
+	if (c.loaded)
+		settings_free(&c.settings);
+	return rc;
+}

@@ -1,0 +1,103 @@
+/*
+ * settings - weir.json as structures. The tables stand in lib/settings_*.c; every program checks
+ * all sections. Ownership  settings_free releases what settings_load filled. A loaded structure is
+ * never changed.
+ */
+#ifndef WEIR_SETTINGS_H
+#define WEIR_SETTINGS_H
+
+#include "weir/conf.h"
+
+struct listen_settings {
+	struct endpoint address;
+	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
+};
+
+enum on_failure {
+	ON_FAILURE_TEMPFAIL,
+	ON_FAILURE_ACCEPT,
+	ON_FAILURE_REJECT,
+	ON_FAILURE_QUARANTINE
+};
+
+struct filter_settings {
+	char *name;
+	struct endpoint socket;
+	int on_failure; /* enum on_failure */
+	int64_t connect_timeout_s, command_timeout_s, content_timeout_s, total_timeout_s;
+};
+
+struct backend_settings {
+	char *name; /* the key in "backends"; "default" takes what no other route takes */
+	struct conf_strs servers; /* HOST:PORT, in order of preference */
+};
+
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
+
+struct proxy_settings {
+	char *hostname;             /* never "" after loading: the machine's name stands in */
+	struct conf_items listen;   /* struct listen_settings */
+	struct conf_items filters;  /* struct filter_settings */
+	struct conf_items backends; /* struct backend_settings */
+	struct {
+		int64_t message_bytes, recipients, sessions, sessions_per_client;
+		int64_t errors_soft, errors_hard, junk_commands, command_bytes, received_fields,
+		    header_bytes;
+		int64_t transactions;
+	} limits;
+	struct {
+		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
+		    soft_error_ms;
+		int64_t min_data_rate; /* octets per second */
+	} timeouts;
+	struct {
+		char *directory;
+		int64_t memory_bytes; /* of one message, before it goes to a file */
+	} spool;
+	int bare_newline; /* enum bare_newline */
+	bool received;    /* add a Received field */
+	struct endpoint control;
+	char *user;
+	int64_t workers; /* 0: one for each core */
+};
+
+struct milterd_settings {
+	struct endpoint socket;
+	int64_t socket_mode; /* as written, in decimal digits read as octal: 660 */
+	char *rules;
+	char *store; /* "lmdb:PATH" */
+	int64_t store_bytes;
+	struct {
+		bool enabled;
+		char *database;
+		char *scanner; /* "": beside the program, else under libexec */
+		int64_t workers, time_ms, scan_bytes, file_bytes, recursion, files;
+	} antivirus;
+	struct endpoint control;
+	char *user;
+	int64_t sessions;
+	int64_t message_bytes; /* most of one message that is looked at */
+	int64_t drain_s;
+	int64_t body_text_bytes; /* most of body.text, body.html and body.raw that rules see */
+};
+
+struct log_settings {
+	char *to, *format, *level;
+};
+
+struct settings {
+	struct json_file file;
+	struct proxy_settings proxy;
+	struct milterd_settings milterd;
+	struct log_settings log;
+	bool has_proxy, has_milterd; /* does the file hold that section? */
+};
+
+/* path NULL: every default. 0, or -1 with findings. Relative paths inside the file are taken from
+ * the folder that the file lies in. Call settings_free either way. */
+int settings_load(const char *path, struct settings *out, struct findings *f);
+void settings_free(struct settings *s);
+void settings_show(const struct settings *s, FILE *to);
+void settings_manual(FILE *to);
+
+#endif

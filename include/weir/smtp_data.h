@@ -1,0 +1,36 @@
+/*
+ * smtp_data - mail data between the wire and the message: transparency (RFC 5321 4.5.2) and line
+ * ends (2.3.8). Decoding   resumes at any octet. Only CR LF . CR LF ends the data, however the
+ * octets are cut (W01-W04). What comes out has CR LF line ends only, ends with CR LF, and has its
+ * dots unstuffed. Encoding   whatever goes in, what comes out is one message for any receiver:
+ * every line that begins with a dot is stuffed, no CR or LF stands alone (W07, W66).
+ */
+#ifndef WEIR_SMTP_DATA_H
+#define WEIR_SMTP_DATA_H
+
+#include "weir/slice.h"
+
+struct smtp_data_decoder {
+	unsigned state;
+	bool bare_cr, bare_lf, nul; /* seen so far */
+	uint64_t wire_bytes;        /* octets consumed, dots and end included */
+	uint64_t lines;
+};
+
+void smtp_data_decode_start(struct smtp_data_decoder *d);
+/* Take octets off the front of in, append content to out. 1: the end was read, *used octets of in
+ * belong to the data and what follows are commands; 0: all of in was used and more is needed; -1:
+ * out failed. A bare LF or CR is made CR LF (W04: a lone dot line that a bare LF began or ended is
+ * removed); whether the message is refused for it is the caller's choice by bare_cr and bare_lf. */
+int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out);
+
+struct smtp_data_encoder {
+	bool in_line; /* the last octet out was not the end of a line */
+	bool cr;      /* a CR is waiting for its LF */
+};
+
+void smtp_data_encode(struct smtp_data_encoder *d, struct slice in, struct bytes *out);
+/* End the last line where it is open, then "." CR LF. */
+void smtp_data_encode_end(struct smtp_data_encoder *d, struct bytes *out);
+
+#endif

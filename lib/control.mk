@@ -1,0 +1,1 @@
+# lib: sources and unit tests of this part

@@ -1,0 +1,234 @@
+#include "config.h"
+
+#include "weir/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { VALUE_MAX = 512, TAIL = 64 };
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+
+/* The one destination of the process, set before threads start. */
+static struct {
+	char program[32];
+	char to[256];
+	int fd;
+	bool syslog, json;
+	enum log_level level;
+} sink = { .program = "weir", .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO };
+
+static int level_of(const char *name, enum log_level *out)
+{
+	for (size_t i = 0; i < COUNT(level_names); i++)
+		if (strcmp(name, level_names[i]) == 0) {
+			*out = (enum log_level)i;
+			return 0;
+		}
+	return -1;
+}
+
+/* The descriptor for `to`; a file is opened for appending, so several processes may share it. */
+static int open_destination(const char *to, struct err *e)
+{
+	int fd;
+
+	if (strcmp(to, "stderr") == 0 || strcmp(to, "syslog") == 0)
+		return STDERR_FILENO;
+	fd = open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	return fd >= 0 ? fd : err_set(e, "log file %s: %s", to, strerror(errno));
+}
+
+int log_open(
+    const char *program, const char *to, const char *format, const char *level, struct err *e)
+{
+	enum log_level wanted;
+	int fd;
+
+	if (level_of(level, &wanted) < 0)
+		return err_set(e, "log level \"%s\" is none of debug, info, warn, error", level);
+	if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+		return err_set(e, "log format \"%s\" is neither text nor json", format);
+	if ((fd = open_destination(to, e)) < 0)
+		return -1;
+	if (sink.fd != STDERR_FILENO)
+		close(sink.fd);
+	sink.fd = fd;
+	sink.syslog = strcmp(to, "syslog") == 0;
+	sink.json = strcmp(format, "json") == 0;
+	sink.level = wanted;
+	(void)snprintf(sink.program, sizeof(sink.program), "%s", program);
+	(void)snprintf(sink.to, sizeof(sink.to), "%s", to);
+	if (sink.syslog)
+		openlog(sink.program, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	return 0;
+}
+
+bool log_wanted(enum log_level level)
+{
+	return level >= sink.level;
+}
+
+static void add_time(struct buf *b)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_addf(b, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+void log_begin(struct log_line *l, enum log_level level, const char *event)
+{
+	l->wanted = log_wanted(level);
+	l->level = level;
+	/* What stands past the bound is kept free for the end of the line. */
+	l->b = (struct buf){ .p = l->store, .cap = sizeof(l->store) - TAIL };
+	l->store[0] = '\0';
+	if (!l->wanted)
+		return;
+	if (sink.json) {
+		buf_add(&l->b, SLICE("{\"time\":\""));
+		add_time(&l->b);
+		buf_addf(&l->b, "\",\"program\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"",
+		    sink.program, level_names[level], event);
+		return;
+	}
+	if (!sink.syslog) {
+		add_time(&l->b);
+		buf_addf(&l->b, " %s[%ld] ", sink.program, (long)getpid());
+	}
+	if (level != LOG_LEVEL_INFO)
+		buf_addf(&l->b, "%s: ", level_names[level]);
+	buf_add(&l->b, slice_z(event));
+}
+
+static void add_escaped(struct buf *b, struct slice v, bool json)
+{
+	for (size_t i = 0; i < v.n && i < VALUE_MAX; i++) {
+		unsigned char c = (unsigned char)v.p[i];
+
+		if (c < 0x20 || c >= 0x7f)
+			buf_addf(b, json ? "\\u%04x" : "\\x%02x", c);
+		else if (c == '"' || c == '\\')
+			buf_addf(b, "\\%c", c);
+		else
+			buf_addc(b, (char)c);
+	}
+	if (v.n > VALUE_MAX)
+		buf_add(b, SLICE("..."));
+}
+
+static bool plain(struct slice v)
+{
+	for (size_t i = 0; i < v.n; i++)
+		if ((unsigned char)v.p[i] <= ' ' || (unsigned char)v.p[i] >= 0x7f ||
+		    v.p[i] == '"' || v.p[i] == '=' || v.p[i] == '\\')
+			return false;
+	return v.n > 0 && v.n <= VALUE_MAX;
+}
+
+/* A pair that does not fit is left out whole, so that a line is never half a pair. */
+static void add_pair(struct log_line *l, const char *key, struct slice value, bool bare)
+{
+	size_t was = l->b.n;
+
+	if (!l->wanted || l->b.cut)
+		return;
+	if (sink.json)
+		buf_addf(&l->b, ",\"%s\":", key);
+	else
+		buf_addf(&l->b, " %s=", key);
+	if (bare || (!sink.json && plain(value))) {
+		buf_add(&l->b, value);
+	} else {
+		buf_addc(&l->b, '"');
+		add_escaped(&l->b, value, sink.json);
+		buf_addc(&l->b, '"');
+	}
+	if (l->b.cut) {
+		l->b.n = was;
+		l->store[was] = '\0';
+	}
+}
+
+void log_str(struct log_line *l, const char *key, struct slice value)
+{
+	if (value.p == NULL)
+		add_pair(l, key, sink.json ? SLICE("null") : SLICE("-"), true);
+	else
+		add_pair(l, key, value, false);
+}
+
+void log_z(struct log_line *l, const char *key, const char *value)
+{
+	log_str(l, key, slice_z(value));
+}
+
+void log_int(struct log_line *l, const char *key, int64_t value)
+{
+	char text[24];
+	struct buf b = BUF_ON(text);
+
+	text[0] = '\0';
+	buf_addf(&b, "%lld", (long long)value);
+	add_pair(l, key, buf_slice(&b), true);
+}
+
+void log_real(struct log_line *l, const char *key, double value, int decimals)
+{
+	char text[48];
+	struct buf b = BUF_ON(text);
+
+	text[0] = '\0';
+	buf_addf(&b, "%.*f", decimals, value);
+	add_pair(l, key, b.cut ? SLICE("0") : buf_slice(&b), true);
+}
+
+void log_end(struct log_line *l)
+{
+	static const int priority[] = { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR };
+	ssize_t ignored;
+
+	if (!l->wanted)
+		return;
+	l->b.cap = sizeof(l->store);
+	if (l->b.cut) {
+		l->b.cut = false;
+		buf_add(&l->b, sink.json ? SLICE(",\"cut\":true") : SLICE(" cut=yes"));
+	}
+	if (sink.json)
+		buf_addc(&l->b, '}');
+	if (sink.syslog) {
+		syslog(priority[l->level], "%s", l->store);
+		return;
+	}
+	buf_addc(&l->b, '\n');
+	ignored = write(
+	    sink.fd, l->b.p, l->b.n); /* nobody is left to tell when the log cannot be written */
+	(void)ignored;
+}
+
+void log_event(enum log_level level, const char *event, ...)
+{
+	struct log_line l;
+	const char *key;
+	va_list ap;
+
+	if (!log_wanted(level))
+		return;
+	log_begin(&l, level, event);
+	va_start(ap, event);
+	while ((key = va_arg(ap, const char *)) != NULL)
+		log_z(&l, key, va_arg(ap, const char *));
+	va_end(ap);
+	log_end(&l);
+}

@@ -1,0 +1,222 @@
+#include "config.h"
+
+#include "weir/settings.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "settings_tables.h"
+#include "weir/file.h"
+
+/* A file that was not given counts as {}. */
+static int read_file(const char *path, struct json_file *j, struct findings *f)
+{
+	return path != NULL ? json_file_read(path, JSON_FILE_MAX, j, f)
+			    : json_file_parse("(defaults)", SLICE("{}"), j, f);
+}
+
+static int check_sections(const struct json_file *j, struct findings *f)
+{
+	static const char *const sections[] = { "proxy", "milterd", "log" };
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(j->root))
+		return json_finding(f, FINDING_ERROR, j, "", false, "must be an object");
+	json_object_foreach(j->root, key, value)
+	{
+		const char *like = nearest(slice_z(key), sections, COUNT(sections));
+		char pointer[256];
+		struct buf b = BUF_ON(pointer);
+		bool known = json_comment(key);
+
+		for (size_t i = 0; i < COUNT(sections); i++)
+			known |= strcmp(key, sections[i]) == 0;
+		pointer[0] = '\0';
+		json_pointer_add(&b, slice_z(key));
+		if (!known)
+			json_finding(f, FINDING_ERROR, j, pointer, true, "unknown section%s%s%s",
+			    like != NULL ? " (did you mean \"" : "", like != NULL ? like : "",
+			    like != NULL ? "\"?)" : "");
+	}
+	return 0;
+}
+
+static int check_log(const struct settings *s, struct findings *f)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+	bool known = false;
+
+	for (size_t i = 0; i < COUNT(levels); i++)
+		known |= strcmp(levels[i], s->log.level) == 0;
+	if (!known)
+		json_finding(f, FINDING_ERROR, &s->file, "/log/level", false,
+		    "must be one of debug|info|warn|error, not \"%s\"", s->log.level);
+	if (strcmp(s->log.format, "text") != 0 && strcmp(s->log.format, "json") != 0)
+		json_finding(f, FINDING_ERROR, &s->file, "/log/format", false,
+		    "must be text or json, not \"%s\"", s->log.format);
+	return 0;
+}
+
+static void check_backends(const struct settings *s, struct findings *f)
+{
+	const struct backend_settings *b = s->proxy.backends.v;
+	bool has_default = false;
+
+	for (size_t i = 0; i < s->proxy.backends.n; i++) {
+		has_default |= strcmp(b[i].name, "default") == 0;
+		for (size_t k = 0; k < b[i].servers.n; k++) {
+			struct endpoint ep;
+			struct err e;
+			char pointer[256];
+
+			(void)snprintf(pointer, sizeof(pointer), "/proxy/backends/%s/servers/%zu",
+			    b[i].name, k);
+			if (endpoint_parse(slice_z(b[i].servers.v[k]), &ep, &e) < 0)
+				json_finding(
+				    f, FINDING_ERROR, &s->file, pointer, false, "%s", e.text);
+		}
+	}
+	if (!has_default)
+		json_finding(f, FINDING_ERROR, &s->file, "/proxy/backends", false,
+		    "a backend \"default\" must be given");
+}
+
+/* What no single row can know. Only called when the rows are sound. */
+static void check_whole(const struct settings *s, struct findings *f)
+{
+	check_log(s, f);
+	check_backends(s, f);
+	if (strncmp(s->milterd.store, "lmdb:", 5) != 0)
+		json_finding(f, FINDING_ERROR, &s->file, "/milterd/store", false,
+		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);
+	if (s->proxy.limits.errors_hard < s->proxy.limits.errors_soft)
+		json_finding(f, FINDING_ERROR, &s->file, "/proxy/limits/errors_hard", false,
+		    "must not be less than errors_soft (%lld)",
+		    (long long)s->proxy.limits.errors_soft);
+	if (s->proxy.limits.header_bytes > s->proxy.limits.message_bytes)
+		json_finding(f, FINDING_WARNING, &s->file, "/proxy/limits/header_bytes", false,
+		    "is more than message_bytes");
+}
+
+/* Take a relative path from the folder that the file lies in; prefix ("lmdb:") stays in front. */
+static int anchor(char **text, const char *prefix, const char *folder, struct findings *f)
+{
+	size_t skip = strncmp(*text, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+	struct bytes b = { 0 };
+
+	if (folder == NULL || (*text)[skip] == '/' || (*text)[skip] == '\0')
+		return 0;
+	if (!bytes_addf(&b, "%.*s%s/%s", (int)skip, *text, folder, *text + skip)) {
+		bytes_free(&b);
+		return findings_add(f, FINDING_ERROR, "out of memory");
+	}
+	free(*text);
+	*text = bytes_take(&b);
+	return 0;
+}
+
+static int anchor_socket(struct endpoint *ep, const char *folder, struct findings *f)
+{
+	char joined[sizeof(ep->path)];
+
+	if (!ep->local || folder == NULL || ep->path[0] == '/')
+		return 0;
+	if ((size_t)snprintf(joined, sizeof(joined), "%s/%s", folder, ep->path) >= sizeof(joined))
+		return findings_add(f, FINDING_ERROR,
+		    "unix:%s/%s: a socket path has at most %zu octets", folder, ep->path,
+		    sizeof(joined) - 1);
+	memcpy(ep->path, joined, sizeof(joined));
+	return 0;
+}
+
+static char *folder_of(const char *path)
+{
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	if (path == NULL)
+		return NULL;
+	return slash == NULL ? slice_dup(SLICE("."))
+			     : slice_dup(slice_of(path, (size_t)(slash - path)));
+}
+
+static void anchor_paths(struct settings *s, const char *path, struct findings *f)
+{
+	char *folder = folder_of(path);
+	struct filter_settings *filter = s->proxy.filters.v;
+
+	anchor(&s->milterd.rules, "", folder, f);
+	anchor(&s->milterd.store, "lmdb:", folder, f);
+	anchor(&s->milterd.antivirus.database, "", folder, f);
+	anchor(&s->milterd.antivirus.scanner, "", folder, f);
+	anchor(&s->proxy.spool.directory, "", folder, f);
+	if (strcmp(s->log.to, "stderr") != 0 && strcmp(s->log.to, "syslog") != 0)
+		anchor(&s->log.to, "", folder, f);
+	anchor_socket(&s->milterd.socket, folder, f);
+	anchor_socket(&s->milterd.control, folder, f);
+	anchor_socket(&s->proxy.control, folder, f);
+	for (size_t i = 0; i < s->proxy.filters.n; i++)
+		anchor_socket(&filter[i].socket, folder, f);
+	free(folder);
+}
+
+/* The machine's name where none is configured. */
+static void name_host(struct proxy_settings *p, struct findings *f)
+{
+	char name[256] = "";
+
+	if (p->hostname[0] != '\0')
+		return;
+	if (gethostname(name, sizeof(name) - 1) < 0 || name[0] == '\0')
+		(void)snprintf(name, sizeof(name), "localhost");
+	free(p->hostname);
+	if ((p->hostname = slice_dup(slice_z(name))) == NULL)
+		findings_add(f, FINDING_ERROR, "out of memory");
+}
+
+int settings_load(const char *path, struct settings *out, struct findings *f)
+{
+	json_t *root, *proxy, *milterd;
+	size_t errors = f->errors;
+
+	*out = (struct settings){ 0 };
+	if (read_file(path, &out->file, f) < 0 || check_sections(&out->file, f) < 0)
+		return -1;
+	root = out->file.root;
+	proxy = json_object_get(root, "proxy");
+	milterd = json_object_get(root, "milterd");
+	out->has_proxy = proxy != NULL;
+	out->has_milterd = milterd != NULL;
+	conf_load(&proxy_table, &out->file, "/proxy", proxy, &out->proxy, f);
+	conf_load(&milterd_table, &out->file, "/milterd", milterd, &out->milterd, f);
+	conf_load(&log_table, &out->file, "/log", json_object_get(root, "log"), &out->log, f);
+	if (f->errors > errors)
+		return -1;
+	check_whole(out, f);
+	anchor_paths(out, path, f);
+	name_host(&out->proxy, f);
+	return f->errors > errors ? -1 : 0;
+}
+
+void settings_free(struct settings *s)
+{
+	conf_free(&proxy_table, &s->proxy);
+	conf_free(&milterd_table, &s->milterd);
+	conf_free(&log_table, &s->log);
+	json_file_free(&s->file);
+}
+
+void settings_show(const struct settings *s, FILE *to)
+{
+	conf_show(&proxy_table, &s->file, "/proxy", json_object_get(s->file.root, "proxy"), to);
+	conf_show(
+	    &milterd_table, &s->file, "/milterd", json_object_get(s->file.root, "milterd"), to);
+	conf_show(&log_table, &s->file, "/log", json_object_get(s->file.root, "log"), to);
+}
+
+void settings_manual(FILE *to)
+{
+	conf_manual(&proxy_table, "proxy/", to);
+	conf_manual(&milterd_table, "milterd/", to);
+	conf_manual(&log_table, "log/", to);
+}

@@ -1,0 +1,120 @@
+#include "config.h"
+
+#include "settings_tables.h"
+
+#define AT(member) offsetof(struct listen_settings, member)
+/* clang-format off */
+static const struct conf_field listen_fields[] = {
+	{ .name = "address", .type = CONF_ENDPOINT, .offset = AT(address), .fallback = NULL, .unit = "",
+	  .about = "Where to listen: ADDRESS:PORT or [v6]:PORT." },
+	{ .name = "name", .type = CONF_STR, .offset = AT(name), .fallback = "", .max = 64, .unit = "",
+	  .about = "What rules see as listener.name and filters as {daemon_name}; empty stands for the address." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table listen_table = { "listen", listen_fields, COUNT(listen_fields),
+	sizeof(struct listen_settings) };
+
+#define AT(member) offsetof(struct filter_settings, member)
+/* clang-format off */
+static const struct conf_field filter_fields[] = {
+	{ .name = "name", .type = CONF_STR, .offset = AT(name), .fallback = NULL, .min = 1, .max = 64, .unit = "",
+	  .about = "The filter's name in the log." },
+	{ .name = "socket", .type = CONF_ENDPOINT, .offset = AT(socket), .fallback = NULL, .unit = "",
+	  .about = "Where the filter listens: unix:PATH or inet:HOST:PORT." },
+	{ .name = "on_failure", .type = CONF_CHOICE, .offset = AT(on_failure), .fallback = "tempfail", .unit = "", .choices = "tempfail|accept|reject|quarantine",
+	  .about = "What a filter that cannot be asked means for the message; quarantine marks it with a header field." },
+	{ .name = "connect_timeout_s", .type = CONF_INT, .offset = AT(connect_timeout_s), .fallback = "10", .min = 1, .max = 600, .unit = "s",
+	  .about = "How long connecting and negotiating may take." },
+	{ .name = "command_timeout_s", .type = CONF_INT, .offset = AT(command_timeout_s), .fallback = "30", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a reply to an envelope event may take." },
+	{ .name = "content_timeout_s", .type = CONF_INT, .offset = AT(content_timeout_s), .fallback = "300", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a reply to a content event may take; every progress report starts it again." },
+	{ .name = "total_timeout_s", .type = CONF_INT, .offset = AT(total_timeout_s), .fallback = "500", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long the answer to the end of message may take in all, progress reports or not; SMTP clients wait 600 s." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table filter_table = { "filters", filter_fields, COUNT(filter_fields),
+	sizeof(struct filter_settings) };
+
+#define AT(member) offsetof(struct backend_settings, member)
+/* clang-format off */
+static const struct conf_field backend_fields[] = {
+	{ .name = "name", .type = CONF_STR, .offset = AT(name), .fallback = "", .max = 64, .unit = "",
+	  .about = "The backend's name in the log; its key stands in." },
+	{ .name = "servers", .type = CONF_STRS, .offset = AT(servers), .fallback = NULL, .min = 1, .max = 64, .unit = "",
+	  .about = "SMTP servers, HOST:PORT, in order of preference: the next is asked when one cannot be reached." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table backend_table = { "backends", backend_fields, COUNT(backend_fields),
+	sizeof(struct backend_settings) };
+
+#define AT(member) offsetof(struct proxy_settings, member)
+/* clang-format off */
+static const struct conf_field proxy_fields[] = {
+	{ .name = "hostname", .type = CONF_STR, .offset = AT(hostname), .fallback = "", .max = 255, .unit = "",
+	  .about = "The name in the greeting, in EHLO towards backends and in Received; empty stands for the machine's name." },
+	{ .name = "listen", .type = CONF_LIST, .offset = AT(listen), .fallback = "[{\"address\": \"127.0.0.1:2525\"}]", .min = 1, .max = 64, .unit = "", .table = &listen_table,
+	  .about = "The sockets that speak SMTP to the world." },
+	{ .name = "filters", .type = CONF_LIST, .offset = AT(filters), .fallback = "[]", .max = 32, .unit = "", .table = &filter_table,
+	  .about = "The milter filters, asked in this order." },
+	{ .name = "backends", .type = CONF_MAP, .offset = AT(backends), .fallback = "{\"default\": {\"servers\": [\"127.0.0.1:2526\"]}}", .min = 1, .max = 64, .unit = "", .table = &backend_table,
+	  .about = "Where mail goes; \"default\" must be there." },
+	{ .name = "limits/message_bytes", .type = CONF_INT, .offset = AT(limits.message_bytes), .fallback = "52428800", .min = 1024, .max = 4e9, .unit = "octets",
+	  .about = "The largest message; it stands in the SIZE of EHLO." },
+	{ .name = "limits/recipients", .type = CONF_INT, .offset = AT(limits.recipients), .fallback = "1000", .min = 100, .max = 100000, .unit = "",
+	  .about = "Recipients of one message; each one more gets 452 4.5.3 (RFC 5321 asks for at least 100)." },
+	{ .name = "limits/sessions", .type = CONF_INT, .offset = AT(limits.sessions), .fallback = "10000", .min = 1, .max = 1000000, .unit = "",
+	  .about = "Sessions at once over all workers; one more gets 421 4.3.2." },
+	{ .name = "limits/sessions_per_client", .type = CONF_INT, .offset = AT(limits.sessions_per_client), .fallback = "50", .min = 1, .max = 1000000, .unit = "",
+	  .about = "Sessions at once from one client address; one more gets 421 4.7.0." },
+	{ .name = "limits/errors_soft", .type = CONF_INT, .offset = AT(limits.errors_soft), .fallback = "10", .min = 1, .max = 1000000, .unit = "",
+	  .about = "Errors of a session after which every reply is delayed." },
+	{ .name = "limits/errors_hard", .type = CONF_INT, .offset = AT(limits.errors_hard), .fallback = "20", .min = 1, .max = 1000000, .unit = "",
+	  .about = "Errors of a session after which it ends with 421 4.7.0." },
+	{ .name = "limits/junk_commands", .type = CONF_INT, .offset = AT(limits.junk_commands), .fallback = "100", .min = 1, .max = 1000000, .unit = "",
+	  .about = "NOOP, RSET, HELO, VRFY and the like without a delivery between; each one more counts as an error." },
+	{ .name = "limits/command_bytes", .type = CONF_INT, .offset = AT(limits.command_bytes), .fallback = "2048", .min = 512, .max = 65536, .unit = "octets",
+	  .about = "The longest command line; a longer one gets 500 5.5.2." },
+	{ .name = "limits/received_fields", .type = CONF_INT, .offset = AT(limits.received_fields), .fallback = "50", .min = 1, .max = 1000, .unit = "",
+	  .about = "Received fields of a message; more of them mean a loop and get 554 5.4.6." },
+	{ .name = "limits/header_bytes", .type = CONF_INT, .offset = AT(limits.header_bytes), .fallback = "1048576", .min = 4096, .max = 67108864, .unit = "octets",
+	  .about = "The largest header section; a larger one gets 552 5.3.4." },
+	{ .name = "limits/transactions", .type = CONF_INT, .offset = AT(limits.transactions), .fallback = "10000", .min = 1, .max = 1000000, .unit = "",
+	  .about = "Transactions of one session; one more gets 421 4.7.0." },
+	{ .name = "timeouts/command_s", .type = CONF_INT, .offset = AT(timeouts.command_s), .fallback = "300", .min = 1, .max = 86400, .unit = "s",
+	  .about = "How long a client may take for one command (RFC 5321 4.5.3.2.7: at least 300)." },
+	{ .name = "timeouts/data_s", .type = CONF_INT, .offset = AT(timeouts.data_s), .fallback = "300", .min = 1, .max = 86400, .unit = "s",
+	  .about = "How long a client may be silent inside DATA." },
+	{ .name = "timeouts/min_data_rate", .type = CONF_INT, .offset = AT(timeouts.min_data_rate), .fallback = "500", .min = 1, .max = 1000000, .unit = "octets/s",
+	  .about = "The slowest mail data: a message must end within data_s plus its octets at this rate." },
+	{ .name = "timeouts/connect_s", .type = CONF_INT, .offset = AT(timeouts.connect_s), .fallback = "30", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long connecting to a backend may take, up to its reply to EHLO." },
+	{ .name = "timeouts/backend_reply_s", .type = CONF_INT, .offset = AT(timeouts.backend_reply_s), .fallback = "300", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a backend may take for one reply." },
+	{ .name = "timeouts/backend_data_s", .type = CONF_INT, .offset = AT(timeouts.backend_data_s), .fallback = "500", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a backend may take to answer the end of the mail data; SMTP clients wait 600 s." },
+	{ .name = "timeouts/drain_s", .type = CONF_INT, .offset = AT(timeouts.drain_s), .fallback = "30", .min = 0, .max = 3600, .unit = "s",
+	  .about = "How long running sessions may go on after a stop." },
+	{ .name = "timeouts/soft_error_ms", .type = CONF_INT, .offset = AT(timeouts.soft_error_ms), .fallback = "1000", .min = 0, .max = 60000, .unit = "ms",
+	  .about = "The delay of each reply after errors_soft errors." },
+	{ .name = "spool/directory", .type = CONF_STR, .offset = AT(spool.directory), .fallback = "/var/tmp", .min = 1, .max = 4000, .unit = "",
+	  .about = "Where messages in flight go that are too large for memory; the files are unlinked." },
+	{ .name = "spool/memory_bytes", .type = CONF_INT, .offset = AT(spool.memory_bytes), .fallback = "1048576", .min = 0, .max = 1e9, .unit = "octets",
+	  .about = "How much of one message stays in memory." },
+	{ .name = "bare_newline", .type = CONF_CHOICE, .offset = AT(bare_newline), .fallback = "normalize", .unit = "", .choices = "normalize|reject",
+	  .about = "A CR or LF that stands alone: made a proper line end in mail data, or refused with 550 5.5.2. Neither ever ends a message." },
+	{ .name = "received", .type = CONF_BOOL, .offset = AT(received), .fallback = "true", .unit = "",
+	  .about = "Add a Received field, as RFC 5321 4.4 asks of a relay." },
+	{ .name = "control", .type = CONF_ENDPOINT, .offset = AT(control), .fallback = "unix:" WEIR_RUNDIR "/proxy.ctl", .unit = "",
+	  .about = "The control socket for weir reload and weir status." },
+	{ .name = "user", .type = CONF_STR, .offset = AT(user), .fallback = "weir", .max = 64, .unit = "",
+	  .about = "The user to become when started as root; ignored otherwise. Empty: stay." },
+	{ .name = "workers", .type = CONF_INT, .offset = AT(workers), .fallback = "0", .max = 256, .unit = "",
+	  .about = "Worker processes; 0 means one for each core." },
+};
+/* clang-format on */
+const struct conf_table proxy_table = { "proxy", proxy_fields, COUNT(proxy_fields),
+	sizeof(struct proxy_settings) };

@@ -1,0 +1,14 @@
+/*
+ * settings_tables - the tables of weir.json's three sections, one file each, for settings.c to
+ * load.
+ */
+#ifndef WEIR_SETTINGS_TABLES_H
+#define WEIR_SETTINGS_TABLES_H
+
+#include <stddef.h>
+
+#include "weir/settings.h"
+
+extern const struct conf_table proxy_table, milterd_table, log_table;
+
+#endif

@@ -1,0 +1,1 @@
+# milterd/facts: sources and unit tests of this part

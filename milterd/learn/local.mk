@@ -1,0 +1,1 @@
+# milterd/learn: sources and unit tests of this part

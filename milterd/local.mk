@@ -1,0 +1,9 @@
+# libweirfilter: everything that leads to a verdict, for the daemon and the command line.
+noinst_LIBRARIES += libweirfilter.a
+libweirfilter_a_SOURCES = \
+	milterd/exam.h \
+	milterd/facts/facts.h \
+	milterd/learn/bayes.h \
+	milterd/message/message.h \
+	milterd/rules/rules.h \
+	milterd/scanner_client.h

@@ -1,0 +1,1 @@
+# milterd/message: sources and unit tests of this part

@@ -1,0 +1,1 @@
+# milterd/rules: sources and unit tests of this part

@@ -1,0 +1,1 @@
+# milterd/scanner: sources and unit tests of this part

@@ -1,0 +1,1 @@
+# proxy/filter: sources and unit tests of this part

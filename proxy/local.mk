@@ -1,0 +1,1 @@
+# weir-proxy. Its sources outside filter/; the filter client adds its own.

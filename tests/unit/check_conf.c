@@ -1,0 +1,129 @@
+#include "config.h"
+
+#include "unit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "weir/settings.h"
+
+/* One mistake a row: the file, and the finding it must give. */
+static const struct {
+	const char *text, *finding;
+} mistakes[] = {
+	{ "{\n  \"proxy\": {\n    \"limits\": { \"recipient\": 5 }\n  }\n}",
+	    "weir.json:3:17: /proxy/limits/recipient: unknown setting (did you mean "
+	    "\"recipients\"?)" },
+	{ "{ \"proxy\": { \"limits\": { \"recipients\": 5 } } }",
+	    "weir.json:1:40: /proxy/limits/recipients: must be 100..100000, not 5" },
+	{ "{ \"proxy\": { \"timeouts\": { \"command_s\": 0 } } }",
+	    "weir.json:1:41: /proxy/timeouts/command_s: must be 1..86400 s, not 0" },
+	{ "{ \"proxy\": { \"workers\": \"two\" } }",
+	    "weir.json:1:25: /proxy/workers: must be a whole number, not a text" },
+	{ "{ \"proxy\": { \"filters\": [ { \"name\": \"x\" } ] } }",
+	    "weir.json:1:27: /proxy/filters/0: \"socket\" must be given: Where the filter listens: "
+	    "unix:PATH or inet:HOST:PORT." },
+	{ "{ \"proxy\": { \"filters\": [ { \"name\": \"x\", \"socket\": \"unix:/x\", "
+	  "\"on_failure\": \"drop\" } ] } }",
+	    "weir.json:1:77: /proxy/filters/0/on_failure: must be one of "
+	    "tempfail|accept|reject|quarantine, not \"drop\"" },
+	{ "{ \"proxy\": { \"backends\": { \"other\": { \"servers\": [ \"127.0.0.1:25\" ] } } } }",
+	    "weir.json:1:26: /proxy/backends: a backend \"default\" must be given" },
+	{ "{ \"proxi\": {} }", "weir.json:1:3: /proxi: unknown section (did you mean \"proxy\"?)" },
+	{ "{ \"log\": { \"level\": \"loud\" } }",
+	    "weir.json:1:21: /log/level: must be one of debug|info|warn|error, not \"loud\"" },
+	{ "{ \"milterd\": { \"store\": \"redis:x\" } }",
+	    "weir.json:1:25: /milterd/store: must be lmdb:FOLDER, not \"redis:x\"" },
+	{ "{ \"milterd\": { \"socket\": \"tcp:1\", \"socket\": \"unix:/y\" } }",
+	    "weir.json:1:42: duplicate object key near '\"socket\"'" },
+	{ "[]", "weir.json:1:1: must be an object" },
+	{ "{", "weir.json:1:1: string or '}' expected near end of file" },
+};
+START_TEST(mistake)
+{
+	struct findings f = { 0 };
+	char path[] = "weir.json";
+	struct settings s;
+	FILE *out = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs(mistakes[_i].text, out);
+	fclose(out);
+	ck_assert_int_eq(settings_load(path, &s, &f), -1);
+	ck_assert_uint_ge(f.n, 1);
+	ck_assert_str_eq(f.v[0].text, mistakes[_i].finding);
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+START_TEST(every_mistake_in_one_run)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"//\": \"a comment\", \"proxy\": { \"x\": 1, \"workers\": -1 }, \"milterd\": { "
+	      "\"y\": 1 } }",
+	    out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("weir.json", &s, &f), -1);
+	ck_assert_uint_eq(f.errors, 3);
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+START_TEST(defaults)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	const struct listen_settings *listen;
+	const struct backend_settings *backend;
+
+	ck_assert_int_eq(settings_load(NULL, &s, &f), 0);
+	ck_assert_uint_eq(f.n, 0);
+	ck_assert_int_eq(s.proxy.limits.recipients, 1000);
+	ck_assert_str_ne(s.proxy.hostname, "");
+	listen = s.proxy.listen.v;
+	ck_assert_uint_eq(s.proxy.listen.n, 1);
+	ck_assert_uint_eq(listen[0].address.port, 2525);
+	backend = s.proxy.backends.v;
+	ck_assert_str_eq(backend[0].name, "default");
+	ck_assert_str_eq(backend[0].servers.v[0], "127.0.0.1:2526");
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+/* Each test runs in a folder of its own, so that tests may run side by side. */
+static char folder[] = "/tmp/check_conf.XXXXXX";
+
+static void enter(void)
+{
+	char *made = mkdtemp(folder);
+
+	if (made == NULL || chdir(made) != 0)
+		abort();
+}
+
+static void leave(void)
+{
+	(void)unlink("weir.json");
+	if (chdir("/") != 0 || rmdir(folder) != 0)
+		abort();
+}
+
+int main(void)
+{
+	Suite *s = suite_create("conf");
+	TCase *tc = tcase_create("conf");
+
+	tcase_add_unchecked_fixture(tc, enter, leave);
+	tcase_add_loop_test(tc, mistake, 0, COUNT(mistakes));
+	tcase_add_test(tc, every_mistake_in_one_run);
+	tcase_add_test(tc, defaults);
+	suite_add_tcase(s, tc);
+	return unit_run(s);
+}
