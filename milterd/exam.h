@@ -88,8 +88,15 @@ void exam_reset(struct exam *x);
 const struct verdict *exam_verdict(struct exam *x);
 /* Why the message could not be examined, or NULL. */
 const char *exam_failed(const struct exam *x);
+/* What the rules were told of a fact: unknown also where none asked. */
+struct value exam_told(struct exam *x, const char *name);
+/* Time spent on the message in hand so far, waiting for its octets not counted. */
+double exam_elapsed_ms(const struct exam *x);
 /* The object that `weir check --json` prints: a new reference, NULL without memory. */
 json_t *exam_json(struct exam *x);
+/* The tree of conditions of one rule with what each came to: a new reference, NULL for an unknown
+ * rule. */
+json_t *exam_explain(struct exam *x, const char *rule);
 
 /* For providers. */
 struct message *exam_message(struct exam *x);
