@@ -248,21 +248,21 @@ static json_t *antivirus_status(const struct milterd *d)
 {
 	if (d->services.scanner == NULL)
 		return json_pack("{s:b}", "running", 0);
-	return json_pack("{s:b,s:i}", "running", 1, "signatures",
-	    (int)scanner_signatures(d->services.scanner));
+	return json_pack(
+	    "{s:b,s:i}", "running", 1, "signatures", (int)scanner_signatures(d->services.scanner));
 }
 
 static json_t *control_status(struct milterd *d)
 {
 	static const char *const states[] = { "runs", "drains", "stops" };
 	json_t *answer = json_pack("{s:b,s:s,s:s,s:i}", "ok", 1, "program", "weir-milterd",
-	    "version", PACKAGE_VERSION, "pid", (int)getpid()),
+		   "version", PACKAGE_VERSION, "pid", (int)getpid()),
 	       *verdicts = json_object();
 
 	pthread_mutex_lock(&d->lock);
 	json_object_set_new(answer, "state", json_string(states[d->state]));
-	json_object_set_new(answer, "rules",
-	    json_integer((json_int_t)ruleset_rule_count(d->engine->rules)));
+	json_object_set_new(
+	    answer, "rules", json_integer((json_int_t)ruleset_rule_count(d->engine->rules)));
 	json_object_set_new(answer, "sessions", json_integer(d->sessions));
 	json_object_set_new(answer, "connections", json_integer((json_int_t)d->connections));
 	json_object_set_new(answer, "messages", json_integer((json_int_t)d->messages));

@@ -27,7 +27,7 @@ static size_t provider_index(const struct provider *p)
 	return i;
 }
 
-static void fail(struct exam *x, const char *why)
+void exam_give_up(struct exam *x, const char *why)
 {
 	if (x->failed == NULL)
 		x->failed = why;
@@ -64,16 +64,16 @@ static bool evaluation_begin(struct exam *x)
 	if (x->facts != NULL)
 		x->evaluation = evaluation_new(x->engine->rules, &x->arena, source);
 	if (x->evaluation == NULL)
-		fail(x, "out of memory");
+		exam_give_up(x, "out of memory");
 	return x->evaluation != NULL;
 }
 
 static void check_memory(struct exam *x)
 {
 	if (x->arena.failed)
-		fail(x, "the message needs more memory than one message may take");
+		exam_give_up(x, "the message needs more memory than one message may take");
 	else if (x->message.arena.failed)
-		fail(x, "the message's structure needs more memory than there is");
+		exam_give_up(x, "the message's structure needs more memory than there is");
 }
 
 /* Run the rules up to this stage. */
@@ -222,7 +222,7 @@ static void recipient_add(struct exam *x, struct envelope_path p)
 		struct envelope_path *more = realloc(x->recipients, cap * sizeof(*more));
 
 		if (more == NULL) {
-			fail(x, "out of memory");
+			exam_give_up(x, "out of memory");
 			return;
 		}
 		x->recipients = more;
@@ -294,7 +294,7 @@ bool exam_data(struct exam *x)
 void exam_field(struct exam *x, struct slice name, struct slice value, bool leading_space)
 {
 	if (!message_field(&x->message, name, value, leading_space))
-		fail(x, "out of memory");
+		exam_give_up(x, "out of memory");
 }
 
 bool exam_header_end(struct exam *x)
@@ -305,7 +305,7 @@ bool exam_header_end(struct exam *x)
 void exam_body(struct exam *x, struct slice octets)
 {
 	if (!x->final && !message_body(&x->message, octets))
-		fail(x, "out of memory");
+		exam_give_up(x, "out of memory");
 }
 
 void exam_end(struct exam *x)
@@ -337,6 +337,16 @@ const struct verdict *exam_verdict(struct exam *x)
 	x->failure.edits = NULL;
 	x->failure.edit_count = 0;
 	return &x->failure;
+}
+
+bool exam_final(const struct exam *x)
+{
+	return x->final;
+}
+
+enum stage exam_stage(const struct exam *x)
+{
+	return x->stage;
 }
 
 const char *exam_failed(const struct exam *x)

@@ -86,6 +86,11 @@ void exam_reset(struct exam *x);
 
 /* The verdict so far; valid until the next call that takes the exam further. */
 const struct verdict *exam_verdict(struct exam *x);
+/* How far the message in hand has come. */
+enum stage exam_stage(const struct exam *x);
+bool exam_final(const struct exam *x);
+/* Something outside the exam failed the message: its verdict is tempfail. why lives on. */
+void exam_give_up(struct exam *x, const char *why);
 /* Why the message could not be examined, or NULL. */
 const char *exam_failed(const struct exam *x);
 /* What the rules were told of a fact: unknown also where none asked. */

@@ -11,3 +11,19 @@ libweirfilter_a_SOURCES = \
 	milterd/message/message.h \
 	milterd/rules/rules.h \
 	milterd/scanner_client.h
+
+# weir-milterd. What libmilter needs stays with this program.
+sbin_PROGRAMS += weir-milterd
+weir_milterd_SOURCES = \
+	milterd/daemon.c \
+	milterd/daemon.h \
+	milterd/edit_plan.c \
+	milterd/edit_plan.h \
+	milterd/main.c \
+	milterd/milter.c \
+	milterd/milter.h \
+	milterd/privileges.c \
+	milterd/privileges.h \
+	milterd/verdict_line.c \
+	milterd/verdict_line.h
+weir_milterd_LDADD = $(FILTER_LIBS) $(MILTER_LIBS)
