@@ -1,1 +1,35 @@
-# milterd/scanner: sources and unit tests of this part
+# weir-scanner: the only program that links libclamav, GPL-2.0-only. It must not link libweir.a
+# (Apache-2.0); protocol.h, channel.c and scratch.c are 0BSD and stand on both sides of the socket.
+pkglibexec_PROGRAMS += weir-scanner
+weir_scanner_SOURCES = \
+	milterd/scanner/channel.c \
+	milterd/scanner/channel.h \
+	milterd/scanner/engine.c \
+	milterd/scanner/engine.h \
+	milterd/scanner/main.c \
+	milterd/scanner/protocol.h \
+	milterd/scanner/sandbox.c \
+	milterd/scanner/sandbox.h \
+	milterd/scanner/scratch.c \
+	milterd/scanner/scratch.h \
+	milterd/scanner/worker.c \
+	milterd/scanner/worker.h
+weir_scanner_CFLAGS = $(WEIR_CFLAGS) $(CLAMAV_CFLAGS)
+weir_scanner_LDADD = $(CLAMAV_LIBS)
+EXTRA_DIST += milterd/scanner/COPYING
+
+# The daemon's side.
+libweirfilter_a_SOURCES += \
+	milterd/scanner/channel.c \
+	milterd/scanner/channel.h \
+	milterd/scanner/protocol.h \
+	milterd/scanner/scratch.c \
+	milterd/scanner/scratch.h \
+	milterd/scanner_client.c \
+	milterd/scanner_job.c \
+	milterd/scanner_job.h \
+	milterd/scanner_keeper.c \
+	milterd/scanner_pool.c \
+	milterd/scanner_pool.h \
+	milterd/scanner_process.c \
+	milterd/scanner_process.h
