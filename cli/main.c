@@ -13,8 +13,16 @@ static const struct command {
 	cli_command *run;
 	const char *usage, *about;
 } commands[] = {
+	{ "check", cmd_check,
+	    "check [--json] [--explain] [--without virus,bayes,dns] [--ip A] [--helo H] [--from F] "
+	    "[--rcpt R]... FILE|-",
+	    "the verdict on a message, and why" },
 	{ "config", cmd_config, "config show|manual",
 	    "show every setting and where its value came from" },
+	{ "reload", cmd_reload, "reload", "have the daemons read their files anew" },
+	{ "rules", cmd_rules, "rules lint|test|show NAME|schema|facts",
+	    "look at the rule set, try its examples" },
+	{ "status", cmd_status, "status [--json]", "how the daemons are" },
 };
 
 static const struct command *command_find(const char *name)

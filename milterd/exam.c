@@ -297,6 +297,12 @@ void exam_field(struct exam *x, struct slice name, struct slice value, bool lead
 		exam_give_up(x, "out of memory");
 }
 
+void exam_raw(struct exam *x, struct slice file)
+{
+	if (!x->final && !message_raw(&x->message, file))
+		exam_give_up(x, "out of memory");
+}
+
 bool exam_header_end(struct exam *x)
 {
 	return run(x, STAGE_HEADER);

@@ -77,6 +77,8 @@ bool exam_mail(struct exam *x, struct slice path, uint64_t declared_size, struct
 bool exam_rcpt(struct exam *x, struct slice path, struct slice *reply, bool *tempfail);
 bool exam_data(struct exam *x);
 void exam_field(struct exam *x, struct slice name, struct slice value, bool leading_space);
+/* A whole message as a file holds it, in place of exam_field and exam_body. */
+void exam_raw(struct exam *x, struct slice file);
 bool exam_header_end(struct exam *x);
 void exam_body(struct exam *x, struct slice octets);
 /* Parse, ask the providers, run the last rules: final always. */
