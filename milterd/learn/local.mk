@@ -1,1 +1,13 @@
 # milterd/learn: sources and unit tests of this part
+libweirfilter_a_SOURCES += \
+	milterd/learn/bayes.c \
+	milterd/learn/combine.c \
+	milterd/learn/combine.h \
+	milterd/learn/features.c \
+	milterd/learn/identity.c \
+	milterd/learn/identity.h \
+	milterd/learn/learn.c \
+	milterd/learn/model.c \
+	milterd/learn/model.h \
+	milterd/learn/tokens.c \
+	milterd/learn/tokens.h
