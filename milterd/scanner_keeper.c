@@ -156,7 +156,7 @@ static bool notice(
 		m->kill_at_ms = clock_ms() + SCANNER_REPLACE_MS;
 		return true;
 	case SCANNER_REFUSED:
-		gone(s, m, n->text);
+		gone(s, m, n->text[0] != '\0' ? n->text : "the scanner gave no reason");
 		return true;
 	default:
 		if (m->state == MASTER_LOADED && m == s->candidate)

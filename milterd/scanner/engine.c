@@ -17,25 +17,26 @@ struct engine {
 	uint64_t file_bytes;
 };
 
-/* The program's one mutable global: libclamav hands its messages to a function without context. The
- * first complaint of a load is kept, for it names the file and the line; later ones repeat it. */
-static char complaint[SCANNER_TEXT_MAX / 2];
+/* The program's one mutable global: libclamav hands its messages to a function without context.
+ * What it complains of while it loads names the line, then the file. */
+static char complaints[SCANNER_TEXT_MAX / 2];
 
 static void on_message(enum cl_msg severity, const char *full, const char *text, void *context)
 {
-	size_t n = strcspn(text, "\r\n");
+	const size_t n = strcspn(text, "\r\n"), at = strlen(complaints);
 
 	(void)full;
 	(void)context;
-	if (severity == CL_MSG_ERROR && complaint[0] == '\0')
-		(void)snprintf(complaint, sizeof(complaint), "%.*s", (int)n, text);
+	if (severity == CL_MSG_ERROR)
+		(void)snprintf(complaints + at, sizeof(complaints) - at, "%s%.*s",
+		    at > 0 ? "; " : "", (int)n, text);
 }
 
 static struct cl_engine *refuse(
     struct cl_engine *cl, char *why, size_t size, const char *database, const char *text)
 {
 	(void)snprintf(why, size, "signature database %s: %s%s%s", database, text,
-	    complaint[0] != '\0' ? ": " : "", complaint);
+	    complaints[0] != '\0' ? ": " : "", complaints);
 	if (cl != NULL)
 		cl_engine_free(cl);
 	return NULL;

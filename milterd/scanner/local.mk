@@ -33,3 +33,14 @@ libweirfilter_a_SOURCES += \
 	milterd/scanner_pool.h \
 	milterd/scanner_process.c \
 	milterd/scanner_process.h
+
+check_PROGRAMS += check_scanner
+check_scanner_SOURCES = \
+	tests/unit/check_scanner.c \
+	tests/unit/scanner_fake.c \
+	tests/unit/scanner_kit.c \
+	tests/unit/scanner_kit.h \
+	tests/unit/unit.h
+check_scanner_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+AM_TESTS_ENVIRONMENT = WEIR_SCANNER='$(abs_top_builddir)/weir-scanner'; export WEIR_SCANNER;
+EXTRA_DIST += contrib/demo/signatures/eicar.ndb
