@@ -276,8 +276,8 @@ static int start(struct milterd *d, bool foreground)
 
 static int usage(void)
 {
-	fputs("usage: weir-milterd -c weir.json [-t] [-f]\n"
-	      "  -c  the configuration file\n"
+	fputs("usage: weir-milterd [-c weir.json] [-t] [-f]\n"
+	      "  -c  the configuration file; else " WEIR_SYSCONFDIR "/weir.json, else every default\n"
 	      "  -t  check all of it, and the rules, and exit: 0 good, 2 not\n"
 	      "  -f  stay in the foreground\n"
 	      "  -V  print the version\n",
@@ -290,6 +290,7 @@ int main(int argc, char **argv)
 	static struct milterd d = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .stopping = PTHREAD_COND_INITIALIZER, .wake = -1
 	};
+	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
 	bool check = false, foreground = false;
 	struct findings f = { 0 };
 	int option, rc;
@@ -309,8 +310,10 @@ int main(int argc, char **argv)
 		else
 			return usage();
 	}
-	if (optind < argc || d.config_path == NULL)
+	if (optind < argc)
 		return usage();
+	if (d.config_path == NULL && access(installed, R_OK) == 0)
+		d.config_path = installed;
 	rc = daemon_load(&d, &f);
 	findings_print(&f, stderr);
 	findings_free(&f);
