@@ -281,6 +281,8 @@ static void stop_all(struct scanner *s)
 		leave(m);
 	s->current = s->candidate = NULL;
 	s->load = LOAD_NONE;
+	err_set(&s->refusal, "stopped");
+	pthread_cond_broadcast(&s->changed);
 }
 
 void *scanner_keeper(void *arg)

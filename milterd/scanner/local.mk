@@ -20,6 +20,7 @@ EXTRA_DIST += milterd/scanner/COPYING
 
 # The daemon's side.
 libweirfilter_a_SOURCES += \
+	milterd/facts/virus.c \
 	milterd/scanner/channel.c \
 	milterd/scanner/channel.h \
 	milterd/scanner/protocol.h \
@@ -42,5 +43,22 @@ check_scanner_SOURCES = \
 	tests/unit/scanner_kit.h \
 	tests/unit/unit.h
 check_scanner_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_virus check_scanner_answer
+check_virus_SOURCES = tests/unit/check_virus.c tests/unit/unit.h
+check_virus_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_scanner_answer_SOURCES = tests/unit/check_scanner_answer.c tests/unit/unit.h
+check_scanner_answer_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
 AM_TESTS_ENVIRONMENT = WEIR_SCANNER='$(abs_top_builddir)/weir-scanner'; export WEIR_SCANNER;
 EXTRA_DIST += contrib/demo/signatures/eicar.ndb
+
+if FUZZING
+noinst_PROGRAMS += fuzz_scanner
+fuzz_scanner_SOURCES = tests/fuzz/fuzz_scanner.c
+fuzz_scanner_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_scanner_LDADD = $(FILTER_LIBS)
+endif
+EXTRA_DIST += \
+	tests/fuzz/corpus/scanner/answer-clean \
+	tests/fuzz/corpus/scanner/answer-virus \
+	tests/fuzz/corpus/scanner/notice-loaded \
+	tests/fuzz/corpus/scanner/notice-worker

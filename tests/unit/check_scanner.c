@@ -32,7 +32,7 @@
 	"0OIaBYMKAABQSwECFAMUAAAACAAAACEAkb0MPksAAADUAQAABQAAAAAAAAAAAAAAgAEA\r\n" \
 	"AAAAYS50eHRQSwUGAAAAAAEAAQAzAAAAbgAAAAAA\r\n"
 #define MIME(encoding, name)                                                              \
-	"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"   \
+	"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"                        \
 	"Content-Type: text/plain\r\n\r\nhello\r\n--b\r\nContent-Type: application/zip; " \
 	"name=" name "\r\nContent-Transfer-Encoding: " encoding "\r\n\r\n"
 
