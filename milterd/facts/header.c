@@ -17,7 +17,7 @@ static const struct fact_row rows[] = {
 	[HOW_MANY] = { "header.*.count", FACT_NUMBER, STAGE_HEADER,
 	    "How many fields of that name there are.", "1" },
 	[MESSAGE_ID] = { "message.id", FACT_STRING, STAGE_HEADER,
-	    "The Message-ID without its brackets; unknown where there is none.", "\"20260101.1@example.org\"" },
+	    "The Message-ID without its brackets; empty where there is none.", "\"20260101.1@example.org\"" },
 };
 /* clang-format on */
 
@@ -93,7 +93,7 @@ static struct value message_id(struct exam *x)
 
 	if (s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>')
 		s = slice_sub(s, 1, s.n - 2);
-	return value_or_unknown(s);
+	return value_string(s);
 }
 
 static struct value get(struct exam *x, size_t row, struct slice name)
