@@ -29,5 +29,6 @@ int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 
 cli_command cmd_config;
 cli_command cmd_check, cmd_reload, cmd_rules, cmd_status;
+cli_command cmd_sink;
 
 #endif

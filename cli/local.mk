@@ -6,9 +6,21 @@ weir_SOURCES = \
 	cli/cmd_config.c \
 	cli/cmd_reload.c \
 	cli/cmd_rules.c \
+	cli/cmd_sink.c \
 	cli/examine.c \
 	cli/examine.h \
 	cli/main.c \
+	cli/maildir.c \
+	cli/maildir.h \
 	cli/report.c \
-	cli/report.h
-weir_LDADD = $(FILTER_LIBS)
+	cli/report.h \
+	cli/sink.h \
+	cli/sink_commands.c \
+	cli/sink_fault.c \
+	cli/sink_session.c \
+	cli/sink_session.h
+weir_LDADD = $(FILTER_LIBS) $(EVENT_LIBS)
+
+EXTRA_DIST += \
+	tests/e2e/sinklib.py \
+	tests/e2e/test_sink.py

@@ -23,6 +23,10 @@ static const struct command {
 	{ "rules", cmd_rules, "rules lint|test|show NAME|schema|facts",
 	    "look at the rule set, try its examples" },
 	{ "status", cmd_status, "status [--json]", "how the daemons are" },
+	{ "sink", cmd_sink,
+	    "sink --listen ADDR:PORT --maildir DIR [--refuse-rcpt ADDR]... [--slow MS] [--fault "
+	    "PHASE=ACTION]...",
+	    "a small SMTP server for demos and tests that stores into a Maildir" },
 };
 
 static const struct command *command_find(const char *name)

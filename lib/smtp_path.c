@@ -184,9 +184,9 @@ static int path_inner(
 	if (mailbox_parse(slice_sub(s, (size_t)route, s.n), kind, out, used, e) < 0)
 		return -1;
 	*used += (size_t)route;
-	for (size_t i = 0; i < *used; i++)
-		out->utf8 |= octet_high(s.p[i]);
-	if (out->utf8 && !slice_utf8(slice_sub(s, 0, *used)))
+	for (size_t i = 0; i < out->address.n; i++)
+		out->utf8 |= octet_high(out->address.p[i]);
+	if (!slice_utf8(slice_sub(s, 0, *used)))
 		return err_set(e, "the address is no well-formed UTF-8");
 	return 0;
 }
@@ -220,7 +220,7 @@ int smtp_address_parse(
     struct slice text, enum smtp_path_kind kind, struct smtp_path *path, struct err *e)
 {
 	struct smtp_path p = { 0 };
-	struct slice rest;
+	struct slice rest = { 0 };
 	size_t n = 0;
 
 	if (text.n > 0 && text.p[0] == '<') {
