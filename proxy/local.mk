@@ -5,7 +5,6 @@ weir_proxy_SOURCES = \
 	proxy/control/admin.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
-	proxy/filter/chain.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
 	proxy/mail.c \
@@ -16,8 +15,8 @@ weir_proxy_SOURCES = \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/commands.c \
-	proxy/smtp/content.c \
-	proxy/smtp/content.h \
+	proxy/smtp/intake.c \
+	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
 	proxy/smtp/line.c \
@@ -42,4 +41,4 @@ weir_proxy_SOURCES = \
 	proxy/upstream/upstream.h \
 	proxy/worker.c \
 	proxy/worker.h
-weir_proxy_LDADD = $(WEIR_LIBS) $(EVENT_LIBS)
+weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)

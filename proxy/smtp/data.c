@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "content.h"
+#include "intake.h"
 
 #include <stdio.h>
 
@@ -10,7 +10,7 @@
 
 static void data_begin(struct session *s)
 {
-	if ((s->content = content_new(s)) == NULL) {
+	if ((s->intake = intake_new(s)) == NULL) {
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		transaction_abort(s);
 		return;
@@ -148,7 +148,7 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 
 static void data_end(struct session *s)
 {
-	const struct smtp_reply *refusal = content_close(s);
+	const struct smtp_reply *refusal = intake_close(s);
 
 	if (refusal != NULL) {
 		struct smtp_reply reply = *refusal;
@@ -175,7 +175,7 @@ static void on_chain_ready(void *arg)
 
 	if (s->dead || s->held_ms == 0)
 		return;
-	content_excuse(s->content, clock_ms() - s->held_ms);
+	intake_excuse(s->intake, clock_ms() - s->held_ms);
 	s->held_ms = 0;
 	stream_pause(s->stream, false);
 	session_process(s);
@@ -184,7 +184,7 @@ static void on_chain_ready(void *arg)
 /* The filters are behind: the client is not read until they have caught up. */
 static bool filters_behind(struct session *s)
 {
-	if (!session_filtered(s) || s->discard || content_refused(s->content) ||
+	if (!session_filtered(s) || s->discard || intake_refused(s->intake) ||
 	    chain_ready(s->chain))
 		return false;
 	chain_on_ready(s->chain, on_chain_ready, s);
@@ -201,7 +201,7 @@ bool data_input(struct session *s)
 
 	if (in.n == 0 || filters_behind(s))
 		return false;
-	rc = content_take(s, in, &used);
+	rc = intake_take(s, in, &used);
 	stream_take(s->stream, used);
 	s->waiting = false;
 	if (rc > 0)
@@ -213,10 +213,10 @@ bool data_input(struct session *s)
 
 int64_t data_deadline(const struct session *s)
 {
-	return content_deadline(s->content, s->settings);
+	return intake_deadline(s->intake, s->settings);
 }
 
 bool data_committed(const struct session *s)
 {
-	return s->content != NULL && s->relay != NULL && relay_committed(s->relay);
+	return s->intake != NULL && s->relay != NULL && relay_committed(s->relay);
 }

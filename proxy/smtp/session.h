@@ -25,7 +25,7 @@ enum session_state {
 	SESSION_STATES,
 };
 
-struct content;
+struct intake;
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -57,7 +57,7 @@ struct session {
 
 	/* the transaction */
 	struct mail mail;
-	struct content *content;
+	struct intake *intake;
 	bool utf8, discard;
 	char filter[68]; /* who decided, for the log */
 	int64_t begun_ms;

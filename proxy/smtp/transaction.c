@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "content.h"
+#include "intake.h"
 
 #include <assert.h>
 
@@ -39,7 +39,7 @@ void transaction_log(struct session *s, const struct verdict_line *v)
 	log_envelope(&l, s);
 	log_z(&l, "to", s->mail.recipient_count > 0 ? s->mail.recipients[0].address : NULL);
 	log_int(&l, "rcpts", (int64_t)s->mail.recipient_count);
-	log_int(&l, "bytes", (int64_t)content_bytes(s->content));
+	log_int(&l, "bytes", (int64_t)intake_bytes(s->intake));
 	log_z(&l, "backend", backend);
 	log_z(&l, "backend_reply", v->backend_reply);
 	log_z(&l, "filter", s->filter[0] != '\0' ? s->filter : NULL);
@@ -73,7 +73,7 @@ void transaction_reset(struct session *s, bool aborted)
 		relay_reset(s->relay);
 	if (aborted && s->chain != NULL)
 		chain_abort(s->chain);
-	content_free(&s->content);
+	intake_free(&s->intake);
 	if (s->held_ms != 0)
 		stream_pause(s->stream, false);
 	s->held_ms = 0;
@@ -82,14 +82,14 @@ void transaction_reset(struct session *s, bool aborted)
 	if (s->state != SESSION_START)
 		s->state = SESSION_READY;
 	assert(s->mail.reverse_path == NULL && s->mail.recipient_count == 0 &&
-	    s->mail.field_count == 0 && s->mail.body == NULL && s->content == NULL);
+	    s->mail.field_count == 0 && s->mail.body == NULL && s->intake == NULL);
 }
 
 void transaction_abort(struct session *s)
 {
 	if (s->mail.reverse_path == NULL)
 		return;
-	if (s->content != NULL)
+	if (s->intake != NULL)
 		transaction_log(s, &(struct verdict_line){ .action = "abort" });
 	transaction_reset(s, true);
 }

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "content.h"
+#include "intake.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -9,7 +9,7 @@
 #include "weir/log.h"
 #include "weir/smtp_data.h"
 
-struct content {
+struct intake {
 	struct smtp_data_decoder decoder;
 	struct bytes header; /* until its end is seen */
 	size_t field;        /* where the field in hand begins */
@@ -22,9 +22,9 @@ struct content {
 	struct smtp_reply refusal;
 };
 
-struct content *content_new(struct session *s)
+struct intake *intake_new(struct session *s)
 {
-	struct content *c = malloc(sizeof(*c));
+	struct intake *c = malloc(sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
@@ -39,7 +39,7 @@ struct content *content_new(struct session *s)
 	return c;
 }
 
-void content_free(struct content **c)
+void intake_free(struct intake **c)
 {
 	if (*c == NULL)
 		return;
@@ -48,24 +48,24 @@ void content_free(struct content **c)
 	*c = NULL;
 }
 
-bool content_refused(const struct content *c)
+bool intake_refused(const struct intake *c)
 {
 	return c->refused;
 }
 
-uint64_t content_bytes(const struct content *c)
+uint64_t intake_bytes(const struct intake *c)
 {
 	return c != NULL ? c->bytes : 0;
 }
 
-void content_excuse(struct content *c, int64_t ms)
+void intake_excuse(struct intake *c, int64_t ms)
 {
 	c->begun_ms += ms;
 	c->last_ms += ms;
 }
 
 /* W56: each read within data_s, and the whole no slower than min_data_rate. */
-int64_t content_deadline(const struct content *c, const struct proxy_settings *p)
+int64_t intake_deadline(const struct intake *c, const struct proxy_settings *p)
 {
 	int64_t silence = c->last_ms + p->timeouts.data_s * 1000;
 	int64_t whole = c->begun_ms + p->timeouts.data_s * 1000 +
@@ -76,7 +76,7 @@ int64_t content_deadline(const struct content *c, const struct proxy_settings *p
 
 static void refuse(struct session *s, int code, const char *enhanced, const char *text)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 
 	if (c->refused)
 		return;
@@ -96,7 +96,7 @@ static void refuse_memory(struct session *s)
 
 static void add_field(struct session *s)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 	struct slice line =
 	    slice_sub(bytes_slice(&c->header), c->field, c->line - c->field);
 	const struct mail_field *f;
@@ -132,12 +132,12 @@ static void add_received(struct session *s)
 		return;
 	}
 	s->mail.own_received = true;
-	s->content->bytes += b.n;
+	s->intake->bytes += b.n;
 }
 
 static void end_header(struct session *s, bool separator)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 
 	c->in_body = true;
 	s->mail.separator = separator;
@@ -187,7 +187,7 @@ static bool field_begins(struct slice line)
 /* One whole line of what may be header. True when the header section is over. */
 static bool header_line(struct session *s, struct slice line)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 	size_t begins = c->line;
 
 	if (line.n > 2 && (line.p[0] == ' ' || line.p[0] == '\t') && c->field < c->line)
@@ -209,7 +209,7 @@ static bool header_line(struct session *s, struct slice line)
 
 static void add_header(struct session *s, struct slice octets)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 	bool too_large = octets.n > c->header.max - c->header.n;
 	struct slice head = too_large ? slice_sub(octets, 0, c->header.max - c->header.n) : octets;
 
@@ -244,7 +244,7 @@ static void add_header(struct session *s, struct slice octets)
 
 static void add(struct session *s, struct slice octets)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 
 	c->bytes += octets.n;
 	if (c->refused)
@@ -257,22 +257,22 @@ static void add(struct session *s, struct slice octets)
 		refuse(s, 552, "5.3.4", "Message too big");
 }
 
-int content_take(struct session *s, struct slice in, size_t *used)
+int intake_take(struct session *s, struct slice in, size_t *used)
 {
 	struct bytes *decoded = &s->worker->scratch;
 	int rc;
 
 	bytes_clear(decoded);
-	s->content->last_ms = clock_ms();
-	rc = smtp_data_decode(&s->content->decoder, in, used, decoded);
+	s->intake->last_ms = clock_ms();
+	rc = smtp_data_decode(&s->intake->decoder, in, used, decoded);
 	if (rc >= 0)
 		add(s, bytes_slice(decoded));
 	return rc;
 }
 
-const struct smtp_reply *content_close(struct session *s)
+const struct smtp_reply *intake_close(struct session *s)
 {
-	struct content *c = s->content;
+	struct intake *c = s->intake;
 
 	if (!c->refused && !c->in_body) {
 		add_field(s);
