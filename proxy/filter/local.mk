@@ -16,3 +16,8 @@ libweirchain_a_SOURCES = \
 	proxy/filter/filters.h \
 	proxy/filter/macros.c \
 	proxy/filter/macros.h
+
+CHAIN_TEST_LIBS = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_edits
+check_edits_SOURCES = tests/unit/check_edits.c tests/unit/unit.h proxy/mail.c proxy/spool.c
+check_edits_LDADD = $(CHAIN_TEST_LIBS)
