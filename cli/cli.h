@@ -28,5 +28,6 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 cli_command cmd_config;
+cli_command cmd_sink;
 
 #endif

@@ -15,6 +15,10 @@ static const struct command {
 } commands[] = {
 	{ "config", cmd_config, "config show|manual",
 	    "show every setting and where its value came from" },
+	{ "sink", cmd_sink,
+	    "sink --listen ADDR:PORT --maildir DIR [--refuse-rcpt ADDR]... [--slow MS] [--fault "
+	    "PHASE=ACTION]...",
+	    "a small SMTP server for demos and tests that stores into a Maildir" },
 };
 
 static const struct command *command_find(const char *name)

@@ -1,9 +1,13 @@
 /*
  * smtp_data - mail data between the wire and the message: transparency (RFC 5321 4.5.2) and line
- * ends (2.3.8). Decoding   resumes at any octet. Only CR LF . CR LF ends the data, however the
- * octets are cut (W01-W04). What comes out has CR LF line ends only, ends with CR LF, and has its
- * dots unstuffed. Encoding   whatever goes in, what comes out is one message for any receiver:
- * every line that begins with a dot is stuffed, no CR or LF stands alone (W07, W66).
+ * ends (2.3.8).
+ * Decoding   resumes at any octet. Only CR LF . CR LF ends the data, however the octets are cut
+ *            (W01-W04). What comes out has CR LF line ends only, ends with CR LF, and has its dots
+ *            unstuffed.
+ * Encoding   whatever goes in, what comes out is one message for any receiver: every line that
+ *            begins with a dot is stuffed, no CR or LF stands alone (W07, W66).
+ * Line ends  both ways a bare LF becomes CR LF and a bare CR becomes a space, as Postfix has it: a
+ *            bare CR that were made a line end would let one header field become two.
  */
 #ifndef WEIR_SMTP_DATA_H
 #define WEIR_SMTP_DATA_H
@@ -18,19 +22,22 @@ struct smtp_data_decoder {
 };
 
 void smtp_data_decode_start(struct smtp_data_decoder *d);
-/* Take octets off the front of in, append content to out. 1: the end was read, *used octets of in
- * belong to the data and what follows are commands; 0: all of in was used and more is needed; -1:
- * out failed. A bare LF or CR is made CR LF (W04: a lone dot line that a bare LF began or ended is
- * removed); whether the message is refused for it is the caller's choice by bare_cr and bare_lf. */
+/* Take octets off the front of in, append content to out (at most twice as many). 1: the end was
+ * read, *used octets of in belong to the data and what follows are commands; 0: all of in was used
+ * and more is needed; -1: out failed, and nothing was taken or added. A lone dot line that a bare
+ * LF began or ended is removed (W04); whether the message is refused for bare_cr, bare_lf or nul is
+ * the caller's choice. lines counts the lines that came out. */
 int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out);
 
+/* Zeroed, it stands at the start of a message. */
 struct smtp_data_encoder {
 	bool in_line; /* the last octet out was not the end of a line */
 	bool cr;      /* a CR is waiting for its LF */
 };
 
+/* Append in, encoded. Memory that ran out shows in out->failed, which the caller looks at. */
 void smtp_data_encode(struct smtp_data_encoder *d, struct slice in, struct bytes *out);
-/* End the last line where it is open, then "." CR LF. */
+/* End the last line where it is open, then "." CR LF; the encoder is ready for another message. */
 void smtp_data_encode_end(struct smtp_data_encoder *d, struct bytes *out);
 
 #endif
