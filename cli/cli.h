@@ -27,6 +27,6 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 /* Print "weir: ..." to standard error; returns code. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-cli_command cmd_config;
+cli_command cmd_config, cmd_forget, cmd_stats, cmd_train;
 
 #endif

@@ -15,6 +15,10 @@ static const struct command {
 } commands[] = {
 	{ "config", cmd_config, "config show|manual",
 	    "show every setting and where its value came from" },
+	{ "forget", cmd_forget, "forget PATH...", "take back what was learnt of messages" },
+	{ "stats", cmd_stats, "stats [--json]", "what was learnt, and how large it is" },
+	{ "train", cmd_train, "train spam|ham [--all] [--teacher NAME] [--quiet] PATH...",
+	    "learn from message files, Maildirs, mboxes, folders, or - for standard input" },
 };
 
 static const struct command *command_find(const char *name)

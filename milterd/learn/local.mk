@@ -11,3 +11,7 @@ libweirfilter_a_SOURCES += \
 	milterd/learn/model.h \
 	milterd/learn/tokens.c \
 	milterd/learn/tokens.h
+
+check_PROGRAMS += check_bayes
+check_bayes_SOURCES = tests/unit/check_bayes.c tests/unit/unit.h
+check_bayes_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
