@@ -119,11 +119,9 @@ static void score(struct driver *d, const char *path)
 		stop(e.text);
 	clock_stop(&d->score, since, 1);
 	printf("%.6f %.0f %s", s.log_odds, s.evidence, path);
-	if (getenv("BAYES_WHY") != NULL)
-		for (size_t i = 0; i < s.why_count; i++)
-			printf("\t%s:%.*s=%.3f", s.why[i].field,
-			    s.why[i].token.n < 60 ? SLICE_ARG(s.why[i].token) : 60,
-			    s.why[i].token.p, s.why[i].spam);
+	for (size_t i = 0; getenv("BAYES_WHY") != NULL && i < s.why_count; i++)
+		printf("\t%s:%.*s=%.3f", s.why[i].field,
+		    SLICE_ARG(slice_sub(s.why[i].token, 0, 60)), s.why[i].spam);
 	putchar('\n');
 	message_free(&m);
 	arena_free(&d->arena);

@@ -464,7 +464,7 @@ static json_t *lmdb_stats(struct store *s, struct err *e)
 		return NULL;
 	}
 	out = json_pack("{s:s, s:s, s:I, s:I, s:I}", "engine", s->engine->name, "path", l->path,
-	    "bytes_used", (json_int_t)((info.me_last_pgno + 1) * st.ms_psize), "bytes_max",
+	    "bytes_used", ((json_int_t)info.me_last_pgno + 1) * st.ms_psize, "bytes_max",
 	    (json_int_t)info.me_mapsize, "entries",
 	    (json_int_t)(st.ms_entries > 0 ? st.ms_entries - 1 : 0)); /* without the mark */
 	if (out == NULL)

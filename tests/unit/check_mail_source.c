@@ -90,8 +90,8 @@ START_TEST(a_box_without_separators_is_bounded)
 		ck_assert_int_eq(
 		    mbox_feed(&b, i < 10000 ? SLICE("0123456789\nFrom x\n") : SLICE("abcdefgh")),
 		    0);
-	ck_assert_uint_le(b.message.cap, 2 * MESSAGE_MAX);
-	ck_assert_uint_le(b.line.cap, 2 * MBOX_LINE_MAX);
+	ck_assert_uint_le(b.message.cap, 2UL * MESSAGE_MAX);
+	ck_assert_uint_le(b.line.cap, 2UL * MBOX_LINE_MAX);
 	ck_assert_int_eq(mbox_end(&b), 0);
 	ck_assert_uint_eq(got.messages, 1);
 	ck_assert_uint_eq(got.octets, MESSAGE_MAX);
