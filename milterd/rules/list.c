@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "list.h"
+#include "milterd/rules/list.h"
 
 #include <stdlib.h>
 
@@ -242,8 +242,7 @@ static void seal_networks(struct list *l)
 	for (size_t i = 0; i < l->n; i++) {
 		struct range *last = kept > 0 ? &l->ranges[kept - 1] : NULL;
 
-		if (last == NULL ||
-		    memcmp(l->ranges[i].low, last->high, sizeof(last->high)) > 0)
+		if (last == NULL || memcmp(l->ranges[i].low, last->high, sizeof(last->high)) > 0)
 			l->ranges[kept++] = l->ranges[i];
 		else if (memcmp(l->ranges[i].high, last->high, sizeof(last->high)) > 0)
 			memcpy(last->high, l->ranges[i].high, sizeof(last->high));
@@ -412,8 +411,8 @@ static enum truth match_text(
 	return TRUTH_NO;
 }
 
-enum truth list_match(const struct list *l, struct pattern_scan *scan, const struct value *v,
-    struct slice *matched)
+enum truth list_match(
+    const struct list *l, struct pattern_scan *scan, const struct value *v, struct slice *matched)
 {
 	if (v->kind == VALUE_UNKNOWN)
 		return TRUTH_UNKNOWN;

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -111,8 +111,8 @@ static int read_all(struct loader *l, const char *folder, struct dirent **names,
 		rc |= read_one(l, folder, names[i]->d_name);
 	}
 	if (used == 0)
-		return findings_add(l->f, FINDING_ERROR,
-		    "%s: no *.json file in the rules folder", folder);
+		return findings_add(
+		    l->f, FINDING_ERROR, "%s: no *.json file in the rules folder", folder);
 	return rc;
 }
 
@@ -124,9 +124,9 @@ int load_files(struct loader *l, const char *folder)
 	if (n < 0)
 		return findings_add(l->f, FINDING_ERROR, "%s: the rules folder cannot be read: %s",
 		    folder, strerror(errno));
-	rc = n > FILES_MAX ? findings_add(l->f, FINDING_ERROR, "%s: more than %d files", folder,
-				 FILES_MAX)
-			   : read_all(l, folder, names, n);
+	rc = n > FILES_MAX
+	    ? findings_add(l->f, FINDING_ERROR, "%s: more than %d files", folder, FILES_MAX)
+	    : read_all(l, folder, names, n);
 	for (int i = 0; i < n; i++)
 		free(names[i]);
 	free((void *)names);
@@ -147,8 +147,7 @@ int load_one_text(struct loader *l, const char *name, struct slice text)
 
 /* ---- settings and the top level ---- */
 
-static int load_split_reply(
-    struct loader *l, const struct key_row *row, json_t *v, void *into)
+static int load_split_reply(struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
 	struct ruleset *rs = into;
 	struct smtp_reply reply;
@@ -198,8 +197,8 @@ static int load_later(struct loader *l, const struct key_row *row, json_t *v, vo
 }
 
 static const struct key_row top_rows[] = {
-	{ "lists", SHAPE_MAP, "Named lists that conditions ask with {\"in\": \"name\"}.", load_later,
-	    &list_keys },
+	{ "lists", SHAPE_MAP, "Named lists that conditions ask with {\"in\": \"name\"}.",
+	    load_later, &list_keys },
 	{ "rules", SHAPE_MAP, "Rules by name; a rule that fires is a symbol of the verdict.",
 	    load_later, &rule_keys },
 	{ "policies", SHAPE_MAP,
@@ -228,7 +227,7 @@ static int check_split(struct loader *l)
 	size_t was;
 	int rc = 0;
 
-	if (l->rs->policy_count < 2 || l->rs->split_reply.p != NULL)
+	if (l->incomplete || l->rs->policy_count < 2 || l->rs->split_reply.p != NULL)
 		return 0;
 	was = loader_enter(l, SLICE("policies"));
 	rc = complain(l, true,
@@ -290,8 +289,8 @@ static int loader_start(struct loader *l)
 	return 0;
 }
 
-static struct ruleset *load(const char *folder, const char *name, struct slice text,
-    struct findings *f)
+static struct ruleset *load(
+    const char *folder, const char *name, struct slice text, struct findings *f)
 {
 	struct loader l = { .f = f, .folder = folder };
 	struct ruleset *rs = NULL;
@@ -299,9 +298,13 @@ static struct ruleset *load(const char *folder, const char *name, struct slice t
 
 	if (loader_start(&l) < 0)
 		goto done;
-	(void)(folder != NULL ? load_files(&l, folder) : load_one_text(&l, name, text));
-	if (l.file_count > 0 && files_merge(&l) == 0 && load_parts(&l) == 0)
-		(void)order_rules(&l);
+	l.incomplete = (folder != NULL ? load_files(&l, folder) : load_one_text(&l, name, text)) <
+	    0;
+	if (l.file_count > 0 && files_merge(&l) == 0) {
+		(void)load_parts(&l);
+		if (!l.out_of_memory)
+			(void)order_rules(&l);
+	}
 	if (f->errors == errors) {
 		derive_acts(l.rs);
 		rs = l.rs;

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -73,8 +73,7 @@ static uint32_t node_new(struct loader *l, enum node_op op, const json_t *source
 	struct ruleset *rs = l->rs;
 
 	if (rs->node_count == rs->node_cap) {
-		struct node *grown =
-		    realloc(rs->nodes, rs->node_cap * 2 * sizeof(*rs->nodes));
+		struct node *grown = realloc(rs->nodes, rs->node_cap * 2 * sizeof(*rs->nodes));
 
 		if (grown == NULL) {
 			(void)complain_memory(l);
@@ -319,8 +318,8 @@ static int test_same_domain(struct loader *l, json_t *v, uint32_t *out)
 	if (loader_fact(l, text_of(v), &fact, &member, &type, &e) < 0)
 		return complain(l, false, "%s", e.text);
 	if ((T(type) & TEXT) == 0)
-		return complain(l, false, "%s is of type %s and has no domain", json_string_value(v),
-		    fact_type_names[type]);
+		return complain(l, false, "%s is of type %s and has no domain",
+		    json_string_value(v), fact_type_names[type]);
 	if ((*out = node_new(l, TEST_SAME_DOMAIN, v)) == 0)
 		return -1;
 	l->rs->nodes[*out].ref = fact;
@@ -328,12 +327,12 @@ static int test_same_domain(struct loader *l, json_t *v, uint32_t *out)
 	return 0;
 }
 
-static int load_test(struct loader *l, const struct asked *a, const struct matcher *m, json_t *v,
-    uint32_t *out)
+static int load_test(
+    struct loader *l, const struct asked *a, const struct matcher *m, json_t *v, uint32_t *out)
 {
 	if ((m->types & T(a->type)) == 0)
-		return complain(l, true, "\"%s\" cannot be asked of %s, which is of type %s", m->name,
-		    a->label, fact_type_names[a->type]);
+		return complain(l, true, "\"%s\" cannot be asked of %s, which is of type %s",
+		    m->name, a->label, fact_type_names[a->type]);
 	switch (m->operand) {
 	case OPERAND_TEXTS:
 		return test_values(l, m->list, v, out);
@@ -441,8 +440,7 @@ static int member_unknown(struct loader *l, struct slice member)
 }
 
 /* In some, every and none names are members of the element. */
-static int find_member(
-    struct loader *l, struct slice name, struct node *n, struct asked *a)
+static int find_member(struct loader *l, struct slice name, struct node *n, struct asked *a)
 {
 	const struct fact_row *row = catalogue_member(slice_z(l->element_of), name);
 

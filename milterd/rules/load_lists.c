@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <stdlib.h>
 
@@ -94,8 +94,8 @@ static const struct key_row list_rows[] = {
 	{ "file", SHAPE_TEXT,
 	    "A file with one item a line; # begins a comment. Relative to the rules folder.",
 	    load_file, NULL },
-	{ "type", SHAPE_TEXT, "What the file's items are; \"strings\" if not given.", load_file_type,
-	    NULL },
+	{ "type", SHAPE_TEXT, "What the file's items are; \"strings\" if not given.",
+	    load_file_type, NULL },
 };
 const struct key_table list_keys = { "key of a list", list_rows, COUNT(list_rows) };
 
@@ -168,11 +168,12 @@ static int add_file(struct loader *l, const struct reading *r, struct list *list
 static const struct kind *kind_of(struct loader *l, const struct reading *r)
 {
 	const struct kind *of_file = r->file_type != NULL ? r->file_type
-	    : r->kind != NULL				  ? r->kind
+	    : r->kind != NULL                             ? r->kind
 							  : kind_find("strings");
 
 	if (r->items == NULL && r->file == NULL) {
-		(void)complain(l, true, "a list needs items (\"strings\", \"domains\", ...) or a \"file\"");
+		(void)complain(
+		    l, true, "a list needs items (\"strings\", \"domains\", ...) or a \"file\"");
 		return NULL;
 	}
 	if (r->file == NULL && r->file_type != NULL) {

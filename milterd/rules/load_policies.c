@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <errno.h>
 #include <math.h>
@@ -67,8 +67,7 @@ static int load_for(struct loader *l, const struct key_row *row, json_t *v, void
 
 	(void)row;
 	if (strcmp(p->name, "default") == 0)
-		return complain(
-		    l, true, "the default policy is for all whom no other one is for");
+		return complain(l, true, "the default policy is for all whom no other one is for");
 	l->latest = STAGE_CONNECT;
 	l->facts_only = true;
 	rc = load_condition(l, v, &p->when);
@@ -189,8 +188,8 @@ static int load_reply_row(struct loader *l, const struct key_row *row, json_t *v
 static const struct key_row reply_rows[] = {
 	{ "reject", SHAPE_REPLY, "What a rejected message's client is told: \"550 5.7.1 text\".",
 	    load_reply_row, NULL },
-	{ "tempfail", SHAPE_REPLY, "What the client of one refused for now is told.", load_reply_row,
-	    NULL },
+	{ "tempfail", SHAPE_REPLY, "What the client of one refused for now is told.",
+	    load_reply_row, NULL },
 };
 const struct key_table reply_keys = { "reply", reply_rows, COUNT(reply_rows) };
 
@@ -226,8 +225,8 @@ static const struct key_row policy_rows[] = {
 	    load_at, NULL },
 	{ "replies", SHAPE_OBJECT, "Reply texts of refusals; the default policy's, if not given.",
 	    load_replies, &reply_keys },
-	{ "quarantine", SHAPE_TEXT, "Reason for a quarantine by sum; the default policy's likewise.",
-	    load_reason, NULL },
+	{ "quarantine", SHAPE_TEXT,
+	    "Reason for a quarantine by sum; the default policy's likewise.", load_reason, NULL },
 	{ "headers", SHAPE_OBJECT, "Header fields, in place of the set's.", load_policy_headers,
 	    &header_keys },
 };
@@ -242,7 +241,7 @@ static int load_policy(struct loader *l, struct policy *p, json_t *v)
 	if (!json_is_object(v))
 		return wrong_type(l, "an object", v);
 	rc = load_keys(l, &policy_keys, v, p);
-	if (rc == 0 && p->when == 0 && strcmp(p->name, "default") != 0)
+	if (rc == 0 && p->when == 0 && !l->incomplete && strcmp(p->name, "default") != 0)
 		rc = complain(l, true, "a policy other than \"default\" needs \"for\"");
 	return rc;
 }
@@ -308,8 +307,7 @@ int load_policies(struct loader *l, json_t *policies)
 		return complain_memory(l);
 	if (json_object_get(policies, "default") == NULL)
 		rc |= add_policy(l, "default", NULL);
-	json_object_foreach(policies, name, v)
-		rc |= add_policy(l, name, v);
+	json_object_foreach(policies, name, v) rc |= add_policy(l, name, v);
 	if (rc < 0)
 		return -1;
 	qsort(rs->policies, rs->policy_count, sizeof(*rs->policies), policy_order);

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,8 +51,8 @@ static int check_field_name(struct loader *l, struct slice name, bool may_be_pre
 	for (size_t i = 0; i < name.n; i++)
 		if (name.p[i] <= 0x20 || name.p[i] == 0x7f || (name.p[i] & 0x80) != 0 ||
 		    name.p[i] == ':' || name.p[i] == '*')
-			return complain(l, true, "\"%.*s\" is no name of a header field",
-			    SLICE_ARG(name));
+			return complain(
+			    l, true, "\"%.*s\" is no name of a header field", SLICE_ARG(name));
 	return 0;
 }
 
@@ -253,8 +253,7 @@ static int load_prefix(struct loader *l, const struct key_row *row, json_t *v, v
 	(void)row;
 	if (without_stage(l, was, load_line(l, v, &value)) < 0)
 		return -1;
-	return edits_add(
-	    l, &((struct rule *)into)->edits, EDIT_SUBJECT_PREFIX, SLICE(""), value);
+	return edits_add(l, &((struct rule *)into)->edits, EDIT_SUBJECT_PREFIX, SLICE(""), value);
 }
 
 static int load_rcpt(struct loader *l, json_t *v, enum edit_kind kind, struct rule *r)
@@ -449,7 +448,7 @@ static int load_rule(struct loader *l, struct rule *r)
 	rc |= load_keys(l, &rule_keys, r->json, r);
 	r->stage = l->latest;
 	l->rule = NULL;
-	if (rc == 0 && r->when == 0)
+	if (rc == 0 && r->when == 0 && !l->incomplete)
 		rc = complain(l, true, "a rule needs \"when\", its condition");
 	return rc;
 }
@@ -530,8 +529,7 @@ static int place_rules(struct loader *l)
 	for (unsigned i = 0; i < l->file_count; i++)
 		note_lines(l, i);
 	for (size_t i = 0; i < rs->rule_count; i++) {
-		rs->rules[i].file =
-		    loader_text(l, slice_z(l->files[rs->rules[i].file_index].path));
+		rs->rules[i].file = loader_text(l, slice_z(l->files[rs->rules[i].file_index].path));
 		if (rs->rules[i].file == NULL)
 			return -1;
 	}

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,8 +80,8 @@ const struct json_file *loader_source(const struct loader *l, const char *pointe
 	}
 }
 
-static void tell(struct loader *l, enum finding_level level, bool key, const char *format,
-    va_list ap)
+static void tell(
+    struct loader *l, enum finding_level level, bool key, const char *format, va_list ap)
 {
 	char text[800];
 	const struct json_file *j;
@@ -138,11 +138,14 @@ int complain_unknown(struct loader *l, bool key, const char *what, struct slice 
 int complain_unknown_of(
     struct loader *l, bool key, const char *what, struct slice word, json_t *object)
 {
-	const char **names = calloc(NAMES_MAX, sizeof(*names)), *name;
+	const char **names, *name;
 	json_t *member;
 	size_t n = 0;
 	int rc;
 
+	if (l->incomplete)
+		return -1;
+	names = calloc(NAMES_MAX, sizeof(*names));
 	json_object_foreach(object, name, member)
 	{
 		if (names != NULL && n < NAMES_MAX)

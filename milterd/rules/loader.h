@@ -20,14 +20,17 @@ struct loader {
 	const char *folder; /* NULL: loading from memory */
 	struct buf pointer;
 	char pointer_text[2048];
-	json_t *named_lists; /* name -> index in rs->lists */
+	json_t *named_lists;                                 /* name -> index in rs->lists */
 	json_t *rule_numbers, *group_numbers, *fact_numbers; /* name -> index */
-	struct rule *rule;    /* the one that is being loaded, or NULL */
+	struct rule *rule;      /* the one that is being loaded, or NULL */
 	const char *element_of; /* inside some, every, none: the list's name */
 	unsigned depth;
 	enum stage latest; /* of the facts that were asked since the caller reset it */
 	bool facts_only;   /* rules and groups cannot be asked here (policies) */
 	bool out_of_memory;
+	/* A file could not be read: what others refer to may stand there, so names that are not
+	 * found are no finding. */
+	bool incomplete;
 };
 
 /* ---- where we are ---- */
@@ -57,7 +60,7 @@ enum shape {
 	SHAPE_TRUE,  /* only true says anything */
 	SHAPE_TEXTS, /* list of texts */
 	SHAPE_TEXT_OR_TEXTS,
-	SHAPE_FIELDS,     /* header fields: name -> text */
+	SHAPE_FIELDS, /* header fields: name -> text */
 	SHAPE_CONDITION,
 	SHAPE_THRESHOLDS, /* number -> action */
 	SHAPE_REPLY,      /* "550 5.7.1 text" */
@@ -83,8 +86,8 @@ int load_keys(struct loader *l, const struct key_table *table, json_t *object, v
 int wrong_type(struct loader *l, const char *wanted, const json_t *v);
 struct slice text_of(const json_t *v);
 
-extern const struct key_table top_keys, list_keys, rule_keys, example_keys, policy_keys,
-    reply_keys, header_keys, setting_keys;
+extern const struct key_table top_keys, list_keys, rule_keys, example_keys, policy_keys, reply_keys,
+    header_keys, setting_keys;
 
 /* A matcher of a condition on a fact: {"regex": ...}. */
 enum operand {
@@ -149,8 +152,7 @@ int edits_add(struct loader *l, struct edit_rows *into, enum edit_kind kind, str
 /* A text with ${...}; notes the stages of the facts in it. */
 int load_template(struct loader *l, struct slice text, const struct template **out);
 /* The same for a reply: its class must be that of the action. */
-int load_reply(
-    struct loader *l, json_t *v, enum action action, const struct template **out);
+int load_reply(struct loader *l, json_t *v, enum action action, const struct template **out);
 
 /* Stages, cycles, order of evaluation; the rules table is sorted, references follow. */
 int order_rules(struct loader *l);

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 /* A copy without comments; jansson's parser bounds the depth. */
 static json_t *copy_plain(const json_t *v);

@@ -1,20 +1,20 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 
 #include <stdlib.h>
 
-/* Rules ask rules: each comes behind those that it asks, and is of no earlier stage. A walk in depth
- * with a stack of its own, because a chain of rules may be as long as the set. */
+/* Rules ask rules: each comes behind those that it asks, and is of no earlier stage. A walk in
+ * depth with a stack of its own, because a chain of rules may be as long as the set. */
 
 enum mark { UNSEEN, OPEN, DONE };
 
 struct walk {
 	struct loader *l;
-	uint32_t *base;    /* rules by file and name */
-	uint32_t *order;   /* rules in the order of evaluation, stages apart */
-	uint32_t *stack;   /* the rules that are open, each asked by the one before */
-	size_t *at;        /* for each on the stack: which of its uses is next */
+	uint32_t *base;  /* rules by file and name */
+	uint32_t *order; /* rules in the order of evaluation, stages apart */
+	uint32_t *stack; /* the rules that are open, each asked by the one before */
+	size_t *at;      /* for each on the stack: which of its uses is next */
 	enum mark *mark;
 	size_t n, depth;
 };

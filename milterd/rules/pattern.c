@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "pattern.h"
+#include "milterd/rules/pattern.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -261,14 +261,13 @@ static int64_t cpu_ns(void)
 }
 
 /* Look for a match that starts at from..last. PCRE2's code: >= 0 found. */
-static int match_between(struct pattern_scan *scan, const struct pattern *p, struct slice text,
-    size_t from, size_t last)
+static int match_between(
+    struct pattern_scan *scan, const struct pattern *p, struct slice text, size_t from, size_t last)
 {
 	int rc;
 
 	(void)pcre2_set_offset_limit(scan->match, last);
-	rc = pcre2_match(
-	    p->code, (PCRE2_SPTR)text.p, text.n, from, 0, scan->data, scan->match);
+	rc = pcre2_match(p->code, (PCRE2_SPTR)text.p, text.n, from, 0, scan->data, scan->match);
 	if (rc == PCRE2_ERROR_JIT_STACKLIMIT && scan->stack == NULL &&
 	    (scan->stack = pcre2_jit_stack_create(32768, JIT_STACK_MAX, NULL)) != NULL) {
 		pcre2_jit_stack_assign(scan->match, NULL, scan->stack);

@@ -20,8 +20,8 @@ enum node_op {
 	NODE_NOT,
 	NODE_AT_LEAST, /* need of the children */
 	NODE_RULE,     /* ref: a rule */
-	NODE_GROUP,    /* ref: a group; its sum in low..high, or any member where there is no range */
-	NODE_FACT,     /* ref: a fact, or NONE: of the element in hand; its children are tests */
+	NODE_GROUP, /* ref: a group; its sum in low..high, or any member where there is no range */
+	NODE_FACT,  /* ref: a fact, or NONE: of the element in hand; its children are tests */
 	/* Tests of one value, or of each element of a list until one fits. */
 	TEST_LIST,
 	TEST_RANGE,
@@ -42,17 +42,17 @@ static inline bool test_of_whole(enum node_op op)
 
 struct node {
 	enum node_op op;
-	bool each;              /* FACT: the member of each element of a list of objects */
-	bool yes;               /* BOOL, EXISTS, UNKNOWN: the answer that is wanted */
+	bool each;                /* FACT: the member of each element of a list of objects */
+	bool yes;                 /* BOOL, EXISTS, UNKNOWN: the answer that is wanted */
 	bool open_low, open_high; /* RANGE, GROUP: gt and lt, not ge and le */
-	bool ranged;            /* GROUP: has a range */
+	bool ranged;              /* GROUP: has a range */
 	uint32_t need, ref;
-	uint32_t first, next;   /* child, sibling */
+	uint32_t first, next; /* child, sibling */
 	double low, high;
-	const char *member;     /* FACT: NULL for the value itself */
-	const char *label;      /* FACT: as the author would name it, "attachments[].extension" */
+	const char *member; /* FACT: NULL for the value itself */
+	const char *label;  /* FACT: as the author would name it, "attachments[].extension" */
 	const struct list *list;
-	const json_t *source;   /* of the condition, for explain */
+	const json_t *source; /* of the condition, for explain */
 };
 
 /* A text with ${fact} and ${verdict.x} in it. */
@@ -78,7 +78,8 @@ struct piece {
 	uint32_t fact;
 	const char *member; /* of each element; NULL for the value itself */
 };
-struct template {
+struct template
+{
 	struct piece *v;
 	size_t n;
 };

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "loader.h"
+#include "milterd/rules/loader.h"
 #include "weir/smtp_reply.h"
 
 const char *const pseudo_names[PSEUDO_COUNT] = { "verdict.action", "verdict.score",
@@ -34,7 +34,8 @@ static int load_variable(struct loader *l, struct slice name, struct piece *out)
 	if (loader_fact(l, name, &out->fact, &out->member, &type, &e) < 0)
 		return complain(l, false, "%s", e.text);
 	if (type == FACT_OBJECTS)
-		return complain(l, false, "${%.*s} is a list of objects: name a member, as ${%.*s[].NAME}",
+		return complain(l, false,
+		    "${%.*s} is a list of objects: name a member, as ${%.*s[].NAME}",
 		    SLICE_ARG(name), SLICE_ARG(name));
 	out->kind = PIECE_FACT;
 	return 0;
@@ -132,7 +133,7 @@ int load_reply(struct loader *l, json_t *v, enum action action, const struct tem
 	if (smtp_reply_from_text(buf_slice(&b), &reply, &e) < 0)
 		return complain(l, false, "%s", e.text);
 	if (smtp_reply_class(&reply) != class)
-		return complain(l, false, "%s needs a %dyz reply, as in \"%s\"", action_names[action],
-		    class, class == 5 ? "550 5.7.1 text" : "451 4.7.1 text");
+		return complain(l, false, "%s needs a %dyz reply, as in \"%s\"",
+		    action_names[action], class, class == 5 ? "550 5.7.1 text" : "451 4.7.1 text");
 	return 0;
 }
