@@ -1,1 +1,22 @@
 # milterd/message: sources and unit tests of this part
+libweirfilter_a_SOURCES += \
+	milterd/message/anomaly.c \
+	milterd/message/anomaly.h \
+	milterd/message/charset.c \
+	milterd/message/charset.h \
+	milterd/message/charset_labels.c \
+	milterd/message/content.c \
+	milterd/message/decode.c \
+	milterd/message/header.c \
+	milterd/message/html.c \
+	milterd/message/html_style.c \
+	milterd/message/html_style.h \
+	milterd/message/html_tables.c \
+	milterd/message/inside.h \
+	milterd/message/mailbox.c \
+	milterd/message/message.c \
+	milterd/message/mime.c \
+	milterd/message/params.c \
+	milterd/message/parse.c \
+	milterd/message/url.c \
+	milterd/message/words.c
