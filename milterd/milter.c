@@ -365,14 +365,6 @@ static sfsistat on_mail(SMFICTX *ctx, char **argv)
 	    macro_text(ctx, "{auth_authen}"), macro_text(ctx, "{auth_type}"));
 	return answer(ctx, s, SMFIP_NR_MAIL, final, false);
 }
-"), macro_text(ctx, "
-{
-	auth_type
-}
-")))
-    return conclude(ctx, s, SMFIP_NR_MAIL, false);
-return unless(s, SMFIP_NR_MAIL, SMFIS_CONTINUE);
-}
 
 static sfsistat refuse(SMFICTX *ctx, struct session *s, struct slice rcpt, struct slice reply)
 {
