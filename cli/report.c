@@ -83,6 +83,49 @@ void report_tree(json_t *value, int indent, FILE *to)
 	}
 }
 
+static void print_node(json_t *node, int indent, FILE *to);
+
+static void print_children(json_t *node, const char *key, int indent, FILE *to)
+{
+	json_t *list = json_object_get(node, key), *child;
+	size_t i;
+
+	json_array_foreach(list, i, child) print_node(child, indent + 2, to);
+	if (json_is_object(list))
+		print_node(list, indent + 2, to);
+}
+
+/* One condition of an explanation: its truth, what it looks at, what it found there. */
+static void print_node(json_t *node, int indent, FILE *to)
+{
+	static const char *const parts[] = { "all", "any", "of", "not", "elements" };
+	static const char *const words[] = { "fact", "rule", "group" };
+
+	if (indent > INDENT_MAX)
+		return;
+	fprintf(to, "%*s%-7s ", indent, "", text_of(node, "is"));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (json_object_get(node, words[i]) != NULL) {
+			fprintf(to, "%s%s", i > 0 ? words[i] : "", i > 0 ? " " : "");
+			print_text(text_of(node, words[i]), to);
+		}
+	if (json_object_get(node, "test") != NULL) {
+		fputc(' ', to);
+		print_value(json_object_get(node, "test"), to);
+	}
+	if (json_object_get(node, "value") != NULL) {
+		fputs("  is ", to);
+		print_value(json_object_get(node, "value"), to);
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (json_object_get(node, parts[i]) != NULL) {
+			fprintf(to, "%s\n", strcmp(parts[i], "elements") == 0 ? "" : parts[i]);
+			print_children(node, parts[i], indent, to);
+			return;
+		}
+	fputc('\n', to);
+}
+
 static void print_because(json_t *symbol, FILE *to)
 {
 	json_t *because = json_object_get(symbol, "because"), *one;
@@ -90,10 +133,8 @@ static void print_because(json_t *symbol, FILE *to)
 
 	fprintf(to, "%10s%s:%lld\n", "", text_of(symbol, "file"),
 	    (long long)json_integer_value(json_object_get(symbol, "line")));
-	if (json_object_get(symbol, "explanation") != NULL) {
-		report_tree(json_object_get(symbol, "explanation"), 12, to);
-		return;
-	}
+	if (json_object_get(symbol, "explanation") != NULL)
+		print_node(json_object_get(json_object_get(symbol, "explanation"), "when"), 12, to);
 	json_array_foreach(because, i, one)
 	{
 		fprintf(to, "%12s%s = ", "", text_of(one, "fact"));

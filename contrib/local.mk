@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	contrib/packages \
 	contrib/quickstart
 EXTRA_DIST += \
+	contrib/postfix/main.cf.snippet \
 	contrib/systemd/weir-milterd.service \
 	contrib/systemd/weir-proxy.service \
 	contrib/weir.json

@@ -167,6 +167,17 @@ static sfsistat unless(const struct session *s, unsigned long no_reply, sfsistat
 	return (s->protocol & no_reply) != 0 ? SMFIS_NOREPLY : status;
 }
 
+/* What a verdict is called in the milter protocol, as far as it has a name there. */
+static const sfsistat statuses[] = {
+	[ACTION_DELIVER] = SMFIS_CONTINUE,
+	[ACTION_TAG] = SMFIS_CONTINUE,
+	[ACTION_QUARANTINE] = SMFIS_CONTINUE,
+	[ACTION_REJECT] = SMFIS_REJECT,
+	[ACTION_TEMPFAIL] = SMFIS_TEMPFAIL,
+	[ACTION_DISCARD] = SMFIS_DISCARD,
+	[ACTION_ACCEPT] = SMFIS_ACCEPT,
+};
+
 /* ---- the life of a message ---------------------------------------------------------------- */
 
 static const char *macro(SMFICTX *ctx, const char *name)
@@ -229,40 +240,37 @@ static void message_abort(struct session *s)
 	message_forget(s);
 }
 
-/* A verdict before the end of the message, as this stage can say it: now, or at a later stage. What
- * edits the message has to wait for its end. */
-static sfsistat conclude(SMFICTX *ctx, struct session *s, unsigned long no_reply, bool session_wide)
+/* Rules may hold a client up, whether or not they end the matter. */
+static void delay(struct session *s)
+{
+	daemon_delay(the_milterd, exam_verdict(s->exam)->delay_ms);
+}
+
+/* A verdict before the end of the message, as this stage can say it. What edits the message has to
+ * wait for its end, and there is no discarding of a whole session. */
+static sfsistat conclude(SMFICTX *ctx, struct session *s, bool session_wide)
 {
 	const struct verdict *v = exam_verdict(s->exam);
-	sfsistat status;
+	sfsistat status = statuses[v->action];
 
-	if ((s->protocol & no_reply) != 0)
-		return SMFIS_NOREPLY;
-	switch (v->action) {
-	case ACTION_REJECT:
-		status = SMFIS_REJECT;
-		break;
-	case ACTION_TEMPFAIL:
-		status = SMFIS_TEMPFAIL;
-		break;
-	case ACTION_DISCARD: /* no such thing for a whole session */
-		if (session_wide)
-			return SMFIS_CONTINUE;
-		status = SMFIS_DISCARD;
-		break;
-	case ACTION_ACCEPT:
-		if (v->edit_count > 0)
-			return SMFIS_CONTINUE;
-		status = SMFIS_ACCEPT;
-		break;
-	default:
+	if (status == SMFIS_CONTINUE || (status == SMFIS_DISCARD && session_wide) ||
+	    (status == SMFIS_ACCEPT && v->edit_count > 0))
 		return SMFIS_CONTINUE;
-	}
-	daemon_delay(the_milterd, v->delay_ms);
 	if (status == SMFIS_REJECT || status == SMFIS_TEMPFAIL)
 		set_reply(ctx, v->reply);
 	message_end(s);
 	return status;
+}
+
+/* What to say after a stage's rules ran. Where no reply was agreed on, a verdict is said at the
+ * next stage that has one. */
+static sfsistat answer(
+    SMFICTX *ctx, struct session *s, unsigned long no_reply, bool final, bool session_wide)
+{
+	if ((s->protocol & no_reply) != 0)
+		return SMFIS_NOREPLY;
+	delay(s);
+	return final ? conclude(ctx, s, session_wide) : SMFIS_CONTINUE;
 }
 
 /* ---- session ----------------------------------------------------------------------------- */
@@ -310,9 +318,7 @@ static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
 		.listener = macro_text(ctx, "{daemon_name}"),
 	};
 	(void)snprintf(s->id, sizeof(s->id), "%06llx.0", (unsigned long long)s->number);
-	if (exam_connect(s->exam, &c))
-		return conclude(ctx, s, SMFIP_NR_CONN, true);
-	return unless(s, SMFIP_NR_CONN, SMFIS_CONTINUE);
+	return answer(ctx, s, SMFIP_NR_CONN, exam_connect(s->exam, &c), true);
 }
 
 static sfsistat on_helo(SMFICTX *ctx, char *name)
@@ -323,9 +329,7 @@ static sfsistat on_helo(SMFICTX *ctx, char *name)
 		return SMFIS_TEMPFAIL;
 	message_abort(s);
 	note_tls(ctx, s);
-	if (exam_helo(s->exam, slice_z(name)))
-		return conclude(ctx, s, SMFIP_NR_HELO, true);
-	return unless(s, SMFIP_NR_HELO, SMFIS_CONTINUE);
+	return answer(ctx, s, SMFIP_NR_HELO, exam_helo(s->exam, slice_z(name)), true);
 }
 
 /* ---- envelope ---------------------------------------------------------------------------- */
@@ -344,6 +348,7 @@ static uint64_t declared_size(char **argv)
 static sfsistat on_mail(SMFICTX *ctx, char **argv)
 {
 	struct session *s = smfi_getpriv(ctx);
+	bool final;
 
 	if (s == NULL || s->exam == NULL)
 		return SMFIS_TEMPFAIL;
@@ -356,10 +361,9 @@ static sfsistat on_mail(SMFICTX *ctx, char **argv)
 	s->in_message = true;
 	note_queue_id(ctx, s);
 	note_tls(ctx, s);
-	if (exam_mail(s->exam, slice_z(argv[0]), declared_size(argv),
-		macro_text(ctx, "{auth_authen}"), macro_text(ctx, "{auth_type}")))
-		return conclude(ctx, s, SMFIP_NR_MAIL, false);
-	return unless(s, SMFIP_NR_MAIL, SMFIS_CONTINUE);
+	final = exam_mail(s->exam, slice_z(argv[0]), declared_size(argv),
+	    macro_text(ctx, "{auth_authen}"), macro_text(ctx, "{auth_type}"));
+	return answer(ctx, s, SMFIP_NR_MAIL, final, false);
 }
 
 static sfsistat refuse(SMFICTX *ctx, struct session *s, struct slice rcpt, struct slice reply)
@@ -367,7 +371,7 @@ static sfsistat refuse(SMFICTX *ctx, struct session *s, struct slice rcpt, struc
 	s->refused++;
 	refusal_line(s->exam, s->id, s->queue_id, rcpt, reply, s->refused_for_now);
 	daemon_recipient_refused(the_milterd);
-	daemon_delay(the_milterd, exam_verdict(s->exam)->delay_ms);
+	delay(s);
 	set_reply(ctx, reply);
 	return s->refused_for_now ? SMFIS_TEMPFAIL : SMFIS_REJECT;
 }
@@ -388,7 +392,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 		return SMFIS_NOREPLY;
 	if (refused)
 		return refuse(ctx, s, slice_z(argv[0]), reply);
-	return exam_final(s->exam) ? conclude(ctx, s, SMFIP_NR_RCPT, false) : SMFIS_CONTINUE;
+	return answer(ctx, s, SMFIP_NR_RCPT, exam_final(s->exam), false);
 }
 
 static sfsistat on_data(SMFICTX *ctx)
@@ -398,9 +402,7 @@ static sfsistat on_data(SMFICTX *ctx)
 	if (s == NULL || s->exam == NULL || s->turned_away)
 		return SMFIS_TEMPFAIL;
 	note_queue_id(ctx, s);
-	if (exam_data(s->exam))
-		return conclude(ctx, s, SMFIP_NR_DATA, false);
-	return unless(s, SMFIP_NR_DATA, SMFIS_CONTINUE);
+	return answer(ctx, s, SMFIP_NR_DATA, exam_data(s->exam), false);
 }
 
 /* ---- content ----------------------------------------------------------------------------- */
@@ -429,9 +431,7 @@ static sfsistat on_eoh(SMFICTX *ctx)
 	if (s->turned_away)
 		return unless(s, SMFIP_NR_EOH, SMFIS_TEMPFAIL);
 	note_queue_id(ctx, s);
-	if (exam_header_end(s->exam))
-		return conclude(ctx, s, SMFIP_NR_EOH, false);
-	return unless(s, SMFIP_NR_EOH, SMFIS_CONTINUE);
+	return answer(ctx, s, SMFIP_NR_EOH, exam_header_end(s->exam), false);
 }
 
 static sfsistat on_body(SMFICTX *ctx, unsigned char *octets, size_t n)
@@ -502,15 +502,6 @@ static void edit(SMFICTX *ctx, struct session *s)
 
 static sfsistat on_eom(SMFICTX *ctx)
 {
-	static const sfsistat statuses[] = {
-		[ACTION_DELIVER] = SMFIS_CONTINUE,
-		[ACTION_TAG] = SMFIS_CONTINUE,
-		[ACTION_QUARANTINE] = SMFIS_CONTINUE,
-		[ACTION_REJECT] = SMFIS_REJECT,
-		[ACTION_TEMPFAIL] = SMFIS_TEMPFAIL,
-		[ACTION_DISCARD] = SMFIS_DISCARD,
-		[ACTION_ACCEPT] = SMFIS_ACCEPT,
-	};
 	struct session *s = smfi_getpriv(ctx);
 	const struct verdict *v;
 	sfsistat status;
@@ -519,8 +510,8 @@ static sfsistat on_eom(SMFICTX *ctx)
 		return SMFIS_TEMPFAIL;
 	note_queue_id(ctx, s);
 	exam_end(s->exam);
+	delay(s);
 	v = exam_verdict(s->exam);
-	daemon_delay(the_milterd, v->delay_ms);
 	if (statuses[v->action] == SMFIS_CONTINUE || v->action == ACTION_ACCEPT)
 		edit(ctx, s);
 	v = exam_verdict(s->exam);
