@@ -28,3 +28,7 @@ RULES_FIXTURE = tests/unit/facts_fixture.c tests/unit/facts_fixture.h tests/unit
 check_PROGRAMS += check_rules_eval
 check_rules_eval_SOURCES = tests/unit/check_rules_eval.c $(RULES_FIXTURE)
 check_rules_eval_LDADD = $(RULES_TEST_LIBS)
+
+check_PROGRAMS += check_rules_load
+check_rules_load_SOURCES = tests/unit/check_rules_load.c $(RULES_FIXTURE)
+check_rules_load_LDADD = $(RULES_TEST_LIBS)
