@@ -3,6 +3,8 @@ libweirfilter_a_SOURCES += \
 	milterd/facts/attachments.c \
 	milterd/facts/bayes.c \
 	milterd/facts/body.c \
+	milterd/facts/catalogue.c \
+	milterd/facts/catalogue_doc.c \
 	milterd/facts/client.c \
 	milterd/facts/envelope.c \
 	milterd/facts/header.c \
@@ -10,4 +12,5 @@ libweirfilter_a_SOURCES += \
 	milterd/facts/provide.c \
 	milterd/facts/provide.h \
 	milterd/facts/providers.c \
-	milterd/facts/urls.c
+	milterd/facts/urls.c \
+	milterd/facts/value.c
