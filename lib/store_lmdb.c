@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -59,6 +60,21 @@ static void key_set(struct lmdb_key *k, struct slice space, struct slice key)
 	if (key.n > 0)
 		memcpy(k->octets + space.n + 1, key.p, key.n);
 	k->val = (MDB_val){ .mv_size = space.n + 1 + key.n, .mv_data = k->octets };
+}
+
+/* LMDB's own order (octets, then length), decided by one comparison of two numbers for most keys:
+ * half of the time of a look-up went into memcmp. */
+static int key_compare(const MDB_val *a, const MDB_val *b)
+{
+	uint64_t x, y;
+
+	if (a->mv_size >= sizeof(x) && b->mv_size >= sizeof(y)) {
+		memcpy(&x, a->mv_data, sizeof(x));
+		memcpy(&y, b->mv_data, sizeof(y));
+		if (x != y)
+			return be64toh(x) < be64toh(y) ? -1 : 1;
+	}
+	return slice_cmp(slice_of(a->mv_data, a->mv_size), slice_of(b->mv_data, b->mv_size));
 }
 
 static int lmdb_error(const struct lmdb *l, int rc, struct err *e)
@@ -196,7 +212,9 @@ static int mark(struct lmdb *l, bool writing, struct err *e)
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(l->env, NULL, writing ? 0 : MDB_RDONLY, &txn);
 
-	if (rc == 0 && (rc = mdb_dbi_open(txn, NULL, 0, &l->dbi)) != 0)
+	if (rc == 0 &&
+	    ((rc = mdb_dbi_open(txn, NULL, 0, &l->dbi)) != 0 ||
+		(rc = mdb_set_compare(txn, l->dbi, key_compare)) != 0))
 		mdb_txn_abort(txn);
 	if (rc != 0)
 		return lmdb_error(l, rc, e);
@@ -446,7 +464,7 @@ static json_t *lmdb_stats(struct store *s, struct err *e)
 		return NULL;
 	}
 	out = json_pack("{s:s, s:s, s:I, s:I, s:I}", "engine", s->engine->name, "path", l->path,
-	    "bytes_used", (json_int_t)((info.me_last_pgno + 1) * st.ms_psize), "bytes_max",
+	    "bytes_used", ((json_int_t)info.me_last_pgno + 1) * st.ms_psize, "bytes_max",
 	    (json_int_t)info.me_mapsize, "entries",
 	    (json_int_t)(st.ms_entries > 0 ? st.ms_entries - 1 : 0)); /* without the mark */
 	if (out == NULL)

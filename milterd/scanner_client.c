@@ -85,6 +85,10 @@ void scanner_stop(struct scanner **at)
 	pthread_mutex_unlock(&s->lock);
 	scanner_wake(s);
 	pthread_join(s->keeper, NULL);
+	pthread_mutex_lock(&s->lock);
+	while (s->scans > 0)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
 	scanner_free(s);
 }
 
@@ -175,7 +179,9 @@ void scanner_scan(struct scanner *s, struct slice message, struct scan_result *r
 
 	*result = (struct scan_result){ .found = false };
 	clock_gettime(CLOCK_MONOTONIC, &a);
+	pool_enter(s);
 	scan(s, message, result);
+	pool_leave(s);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	result->elapsed_ms = (double)(b.tv_sec - a.tv_sec) * 1e3 +
 	    (double)(b.tv_nsec - a.tv_nsec) / 1e6;

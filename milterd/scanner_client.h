@@ -23,7 +23,8 @@ struct scanner;
  * facts are unknown. program is argv[0] of the caller: siblings of the build tree are found beside
  * it. */
 struct scanner *scanner_start(const struct milterd_settings *s, const char *program, struct err *e);
-/* End all scanner processes. No scan and no reload may be on its way. */
+/* End all scanner processes. Scans on their way end at once with an error, and are waited for; no
+ * other call may be on its way or come after. */
 void scanner_stop(struct scanner **s);
 
 struct scan_result {

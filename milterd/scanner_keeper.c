@@ -274,11 +274,15 @@ static size_t count(const struct scanner_master *m)
 	return n;
 }
 
+/* A scan in hand is not waited for: its worker dies with the master. */
 static void stop_all(struct scanner *s)
 {
 	pool_empty(s);
-	for (struct scanner_master *m = s->masters; m != NULL; m = m->next)
+	for (struct scanner_master *m = s->masters; m != NULL; m = m->next) {
 		leave(m);
+		if (m->taken > 0 && m->state == MASTER_LEAVING)
+			m->kill_at_ms = 1;
+	}
 	s->current = s->candidate = NULL;
 	s->load = LOAD_NONE;
 	err_set(&s->refusal, "stopped");

@@ -42,6 +42,22 @@ static int await_worker(struct scanner *s, int64_t deadline_ms, struct scan_resu
 	return 0;
 }
 
+void pool_enter(struct scanner *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->scans++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void pool_leave(struct scanner *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->scans--;
+	if (s->stopping)
+		pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 int pool_take(struct scanner *s, int64_t deadline_ms, struct scanner_worker *w, uint64_t *id,
     struct scan_result *result)
 {

@@ -46,10 +46,11 @@ struct scanner {
 	int wake;                    /* eventfd: something for the keeper to do */
 	_Atomic unsigned signatures; /* of the current master */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a worker is free, a load ended; on CLOCK_MONOTONIC */
+	pthread_cond_t changed; /* a worker is free, a load or the last scan ended; CLOCK_MONOTONIC
+				 */
 	struct scanner_master *masters, *current, *candidate;
 	struct scanner_worker idle[SCANNER_WORKERS_MAX]; /* of current; the last is taken first */
-	size_t idle_count, waiting;
+	size_t idle_count, waiting, scans;               /* scans: threads inside scanner_scan */
 	uint64_t last_id;
 	enum scanner_load load;
 	uint64_t loads;     /* that came to an end, good or bad */
@@ -60,6 +61,9 @@ struct scanner {
 	bool stopping;
 };
 
+/* Around all that a scan does: scanner_stop waits for it. */
+void pool_enter(struct scanner *s);
+void pool_leave(struct scanner *s);
 /* Wait until deadline_ms for a free worker. 0 with *w and a fresh *id, or -1 with result->error. */
 int pool_take(struct scanner *s, int64_t deadline_ms, struct scanner_worker *w, uint64_t *id,
     struct scan_result *result);

@@ -43,6 +43,8 @@ struct mail {
 void mail_free(struct mail *m);
 bool mail_set_reverse_path(struct mail *m, struct slice address, struct slice parameters);
 bool mail_add_recipient(struct mail *m, struct slice address, struct slice parameters);
+/* The recipient added last, when the backend or a filter refused it. */
+void mail_drop_recipient(struct mail *m);
 /* All recipients with that address (domain without case); how many went. */
 size_t mail_remove_recipient(struct mail *m, struct slice address);
 /* line: "Name: value\r\n". at: position in fields; at or past the end appends. */

@@ -155,7 +155,7 @@ static int sure_already(struct lesson *l, const struct features *f, struct err *
 static int learn_one(
     struct lesson *l, const struct features *f, enum learn_result *result, struct err *e)
 {
-	struct record old;
+	struct record old = { 0 };
 	int sure = 0, rc = record_find(l, f, &old, e);
 
 	if (rc < 0)
@@ -226,7 +226,7 @@ int bayes_learn(struct bayes *b, const struct features *f, enum class class, boo
 int bayes_forget(struct bayes *b, const struct features *f, struct err *e)
 {
 	struct lesson l = { 0 };
-	struct record old;
+	struct record old = { 0 };
 	int rc;
 
 	if (lesson_begin(&l, b, e) < 0)

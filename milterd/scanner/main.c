@@ -274,8 +274,10 @@ int main(int argc, char **argv)
 	}
 	if (sandbox_inherit() < 0)
 		return refuse("sandbox");
-	if ((m = calloc(1, sizeof(*m))) == NULL || chdir(argv[SCANNER_ARG_SCRATCH]) < 0)
+	if (chdir(argv[SCANNER_ARG_SCRATCH]) < 0)
 		return refuse(argv[SCANNER_ARG_SCRATCH]);
+	if ((m = calloc(1, sizeof(*m))) == NULL)
+		return refuse("memory");
 	settle(m, argv);
 	rc = run(m, argv, argv[SCANNER_ARG_DATABASE]);
 	end_workers(m);

@@ -224,7 +224,7 @@ END_TEST
 
 /* A scan in a thread of its own, on a worker that was stopped. */
 struct hung {
-	struct kit *kit;
+	struct scanner *scanner;
 	struct scan_result result;
 	pthread_t thread;
 };
@@ -233,13 +233,13 @@ static void *hung_scan(void *arg)
 {
 	struct hung *h = arg;
 
-	scanner_scan(h->kit->scanner, slice_z("From: a@b\r\n\r\nhello\r\n"), &h->result);
+	scanner_scan(h->scanner, slice_z("From: a@b\r\n\r\nhello\r\n"), &h->result);
 	return NULL;
 }
 
 static void hung_start(struct hung *h, struct kit *k)
 {
-	*h = (struct hung){ .kit = k };
+	*h = (struct hung){ .scanner = k->scanner };
 	ck_assert_int_eq(pthread_create(&h->thread, NULL, hung_scan, h), 0);
 	kit_wait(kit_has_memfd, k); /* a worker was taken for it */
 }
@@ -542,6 +542,24 @@ START_TEST(nothing_is_left)
 }
 END_TEST
 
+START_TEST(a_stop_ends_scans_in_hand)
+{
+	struct kit k;
+	struct hung h;
+
+	kit_start(&k, 1);
+	ck_assert_int_eq(kill(kit_worker(&k), SIGSTOP), 0);
+	hung_start(&h, &k);
+	scanner_stop(&k.scanner);
+	pthread_join(h.thread, NULL);
+	ck_assert_msg(
+	    strcmp(h.result.error, "crashed") == 0 || strcmp(h.result.error, "down: stopped") == 0,
+	    "%s", h.result.error);
+	ck_assert(!h.result.found && h.result.elapsed_ms < 5000);
+	kit_stop(&k);
+}
+END_TEST
+
 /* ---- a scanner that lies ----------------------------------------------------------------------*/
 
 START_TEST(a_lying_worker_is_caught)
@@ -633,6 +651,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, a_worker_holds_little);
 	tcase_add_test(tc, nothing_is_left);
+	tcase_add_test(tc, a_stop_ends_scans_in_hand);
 	tcase_add_loop_test(tc, a_lying_worker_is_caught, 0, (int)fake_worker_count);
 	tcase_add_loop_test(tc, a_lying_master_is_refused, 0, (int)fake_master_count);
 	tcase_add_test(tc, a_master_that_hands_over_too_much_is_ended);

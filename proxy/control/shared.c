@@ -1,0 +1,166 @@
+#include "config.h"
+
+#include "shared.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+/* A client's count lies in one of so many places after its hash. */
+#define WINDOW     16
+#define COUNT_MASK UINT64_C(0xffffff)
+
+struct shared *shared_new(struct err *e)
+{
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (s == MAP_FAILED) {
+		err_set(e, "shared memory: %s", strerror(errno));
+		return NULL;
+	}
+	if (getrandom(&s->key, sizeof(s->key), 0) != sizeof(s->key))
+		s->key = UINT64_C(0x9e3779b97f4a7c15);
+	return s;
+}
+
+void shared_free(struct shared **s)
+{
+	if (*s != NULL)
+		(void)munmap(*s, sizeof(**s));
+	*s = NULL;
+}
+
+int shared_take_slot(struct shared *s)
+{
+	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+		if (atomic_load(&s->slots[i].pid) != 0)
+			continue;
+		atomic_store(&s->slots[i].pid, -1); /* taken; the pid comes with the fork */
+		if (i >= atomic_load(&s->used))
+			atomic_store(&s->used, i + 1);
+		return (int)i;
+	}
+	return -1;
+}
+
+void shared_give_back(struct shared *s, int slot)
+{
+	struct shared_slot *w = &s->slots[slot];
+
+	atomic_fetch_add(&s->sessions_total, atomic_exchange(&w->sessions_total, 0));
+	atomic_fetch_add(&s->messages, atomic_exchange(&w->messages, 0));
+	atomic_fetch_add(&s->refused, atomic_exchange(&w->refused, 0));
+	atomic_store(&w->sessions, 0);
+	for (size_t i = 0; i < SHARED_CLIENTS; i++)
+		if (atomic_load_explicit(&w->clients[i], memory_order_relaxed) != 0)
+			atomic_store_explicit(&w->clients[i], 0, memory_order_relaxed);
+	atomic_store(&w->pid, 0);
+}
+
+struct shared_sums shared_sum(const struct shared *s)
+{
+	struct shared_sums sums = { .sessions_total = atomic_load(&s->sessions_total),
+		.messages = atomic_load(&s->messages),
+		.refused = atomic_load(&s->refused) };
+	unsigned used = atomic_load(&s->used);
+
+	for (unsigned i = 0; i < used; i++) {
+		sums.sessions += atomic_load(&s->slots[i].sessions);
+		sums.sessions_total += atomic_load(&s->slots[i].sessions_total);
+		sums.messages += atomic_load(&s->slots[i].messages);
+		sums.refused += atomic_load(&s->slots[i].refused);
+	}
+	return sums;
+}
+
+/* FNV-1a with a secret start and a final mix (MurmurHash3's): nobody outside can aim at a place. */
+static uint64_t client_hash(const struct shared *s, const struct address *a)
+{
+	uint64_t h = s->key ^ (uint64_t)a->family;
+
+	for (size_t i = 0; i < sizeof(a->octets); i++)
+		h = (h ^ a->octets[i]) * UINT64_C(0x100000001b3);
+	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return h ^ (h >> 33);
+}
+
+/* The place that holds this client, or a free one where make is true, or NULL. */
+static _Atomic uint64_t *client_place(struct shared_slot *w, uint64_t hash, bool make)
+{
+	_Atomic uint64_t *free_place = NULL;
+
+	for (size_t i = 0; i < WINDOW; i++) {
+		_Atomic uint64_t *p = &w->clients[(hash + i) % SHARED_CLIENTS];
+		uint64_t v = atomic_load_explicit(p, memory_order_relaxed);
+
+		if (v != 0 && v >> 24 == hash >> 24)
+			return p;
+		if (v == 0 && free_place == NULL)
+			free_place = p;
+	}
+	return make ? free_place : NULL;
+}
+
+static uint64_t client_sessions(struct shared *s, uint64_t hash)
+{
+	unsigned used = atomic_load_explicit(&s->used, memory_order_relaxed);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < used; i++) {
+		_Atomic uint64_t *p = NULL;
+
+		if (atomic_load_explicit(&s->slots[i].sessions, memory_order_relaxed) > 0)
+			p = client_place(&s->slots[i], hash, false);
+		if (p != NULL)
+			n += atomic_load_explicit(p, memory_order_relaxed) & COUNT_MASK;
+	}
+	return n;
+}
+
+static uint64_t all_sessions(struct shared *s)
+{
+	unsigned used = atomic_load_explicit(&s->used, memory_order_relaxed);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		n += atomic_load_explicit(&s->slots[i].sessions, memory_order_relaxed);
+	return n;
+}
+
+enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
+    uint64_t sessions_max, uint64_t client_max)
+{
+	struct shared_slot *w = &s->slots[slot];
+	uint64_t hash = client_hash(s, client);
+	_Atomic uint64_t *p;
+
+	if (all_sessions(s) >= sessions_max)
+		return SHARED_FULL;
+	if (client_sessions(s, hash) >= client_max)
+		return SHARED_CLIENT_FULL;
+	atomic_fetch_add_explicit(&w->sessions, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&w->sessions_total, 1, memory_order_relaxed);
+	if ((p = client_place(w, hash, true)) != NULL) {
+		uint64_t v = atomic_load_explicit(p, memory_order_relaxed);
+
+		if ((v & COUNT_MASK) < COUNT_MASK)
+			atomic_store_explicit(
+			    p, (hash >> 24 << 24 | (v & COUNT_MASK)) + 1, memory_order_relaxed);
+	}
+	return SHARED_WELCOME;
+}
+
+void shared_leave(struct shared *s, int slot, const struct address *client)
+{
+	struct shared_slot *w = &s->slots[slot];
+	_Atomic uint64_t *p = client_place(w, client_hash(s, client), false);
+	uint64_t v;
+
+	atomic_fetch_sub_explicit(&w->sessions, 1, memory_order_relaxed);
+	if (p == NULL)
+		return;
+	v = atomic_load_explicit(p, memory_order_relaxed);
+	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);
+}

@@ -1,0 +1,53 @@
+/*
+ * shared - what the processes of one weir-proxy know together: a table of atomics in shared memory.
+ * Each worker writes its own slot only, and others read it; so a dead worker's counts are given
+ * back by clearing its slot, and no count is ever taken twice. Clients are counted by a keyed
+ * 40-bit hash of their address in a bounded table; when the place for a client is full he is not
+ * counted. Threads    any process, without locks.
+ */
+#ifndef PROXY_CONTROL_SHARED_H
+#define PROXY_CONTROL_SHARED_H
+
+#include <stdatomic.h>
+
+#include "weir/net.h"
+
+#define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
+#define SHARED_CLIENTS 16384
+
+struct shared_slot {
+	_Atomic int pid; /* 0: free */
+	_Atomic uint64_t sessions; /* now */
+	_Atomic uint64_t sessions_total, messages, refused;
+	_Atomic uint64_t clients[SHARED_CLIENTS]; /* hash << 24 | sessions now */
+};
+
+struct shared {
+	uint64_t key;
+	_Atomic unsigned used; /* slots below this were in use once */
+	_Atomic uint64_t restarts;
+	/* Of slots that were given back. */
+	_Atomic uint64_t sessions_total, messages, refused;
+	struct shared_slot slots[SHARED_SLOTS];
+};
+
+struct shared_sums {
+	uint64_t sessions, sessions_total, messages, refused;
+};
+
+/* NULL with *e. Made by the master before it forks. */
+struct shared *shared_new(struct err *e);
+void shared_free(struct shared **s);
+
+/* For the master: a free slot, or -1; and back with it, whatever its worker left in it. */
+int shared_take_slot(struct shared *s);
+void shared_give_back(struct shared *s, int slot);
+struct shared_sums shared_sum(const struct shared *s);
+
+enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
+/* Count one session in, unless a limit is reached. */
+enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
+    uint64_t sessions_max, uint64_t client_max);
+void shared_leave(struct shared *s, int slot, const struct address *client);
+
+#endif

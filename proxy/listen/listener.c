@@ -1,0 +1,147 @@
+#include "config.h"
+
+#include "listener.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/smtp/session.h"
+#include "weir/log.h"
+
+/* Connections taken in one go before others get their turn. */
+#define ACCEPT_MAX 64
+#define REST_MS    200
+
+static void turn_away(int fd, struct slice words)
+{
+	ssize_t ignored = send(fd, words.p, words.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)ignored; /* who is turned away may have gone already */
+	close(fd);
+}
+
+static void take(struct listener *l, int fd, const struct address *client)
+{
+	const struct proxy_settings *p = l->worker->settings;
+	struct worker *w = l->worker;
+	char text[ADDRESS_TEXT_MAX];
+	int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	switch (shared_enter(w->shared, w->slot, client, (uint64_t)p->limits.sessions,
+	    (uint64_t)p->limits.sessions_per_client)) {
+	case SHARED_WELCOME:
+		session_start(w, l, fd, client); /* counts the client out, whatever happens */
+		return;
+	case SHARED_FULL:
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text), "why",
+		    "sessions", NULL);
+		turn_away(fd, SLICE("421 4.3.2 Too many connections, try again later\r\n"));
+		return;
+	case SHARED_CLIENT_FULL:
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text), "why",
+		    "sessions_per_client", NULL);
+		turn_away(fd, SLICE("421 4.7.0 Too many connections from your address\r\n"));
+		return;
+	}
+}
+
+/* Nothing can be accepted for want of descriptors or memory: a level-triggered loop would spin. */
+static void rest(struct listener *l)
+{
+	log_event(LOG_LEVEL_ERROR, "accept", "error", strerror(errno), NULL);
+	event_del(l->readable);
+	event_add(l->rest, &(struct timeval){ .tv_usec = REST_MS * 1000 });
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(l->readable, NULL);
+}
+
+static void on_connection(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_MAX; i++) {
+		struct sockaddr_storage ss = { 0 };
+		socklen_t n = sizeof(ss);
+		int client = accept4(
+		    fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client >= 0) {
+			struct address a = address_of((const struct sockaddr *)&ss);
+
+			take(l, client, &a);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			rest(l);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static int listener_init(struct listener *l, struct worker *w, const struct worker_socket *from)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t n = sizeof(ss);
+	struct address a = { .family = AF_UNIX };
+
+	if (getsockname(from->fd, (struct sockaddr *)&ss, &n) == 0)
+		a = address_of((const struct sockaddr *)&ss);
+	*l = (struct listener){ .worker = w,
+		.settings = from->settings,
+		.fd = from->fd,
+		.port = a.port };
+	(void)address_text(&a, l->address);
+	l->readable = event_new(w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);
+	l->rest = evtimer_new(w->base, on_rested, l);
+	return l->readable != NULL && l->rest != NULL && event_add(l->readable, NULL) == 0 ? 0
+											   : -1;
+}
+
+struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n)
+{
+	struct listeners *l = calloc(1, sizeof(*l));
+
+	if (l == NULL || (l->v = calloc(n, sizeof(*l->v))) == NULL) {
+		free(l);
+		return NULL;
+	}
+	for (; l->n < n; l->n++)
+		if (listener_init(&l->v[l->n], w, &sockets[l->n]) < 0) {
+			l->n++;
+			listeners_free(&l);
+			return NULL;
+		}
+	return l;
+}
+
+void listeners_stop(struct listeners *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].readable != NULL)
+			event_free(l->v[i].readable);
+		if (l->v[i].rest != NULL)
+			event_free(l->v[i].rest);
+		l->v[i].readable = l->v[i].rest = NULL;
+	}
+}
+
+void listeners_free(struct listeners **l)
+{
+	if (*l == NULL)
+		return;
+	listeners_stop(*l);
+	free((*l)->v);
+	free(*l);
+	*l = NULL;
+}

@@ -1,0 +1,547 @@
+#include "config.h"
+
+#include "master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "proxy/control/admin.h"
+#include "proxy/control/shared.h"
+#include "proxy/sockets.h"
+#include "proxy/worker.h"
+#include "weir/log.h"
+
+/* A worker that died young is started again after 100 ms, 200 ms .. 12.8 s. */
+#define BACKOFF_MS(deaths) (100 << ((deaths) > 7 ? 7 : (deaths)))
+#define YOUNG_MS           10000
+/* After the workers' own end of draining they are killed. */
+#define KILL_AFTER_S 5
+
+/* One worker's place: who is in it, and when another is due. */
+struct place {
+	struct master *master;
+	int slot; /* in the shared table, -1 when nobody is in */
+	pid_t pid;
+	unsigned index, deaths;
+	int64_t started_ms;
+	struct event *again;
+};
+
+struct master {
+	struct event_base *base;
+	const char *path;
+	struct settings *settings;
+	struct shared *shared;
+	struct sockets sockets;
+	struct place *places; /* of the present generation */
+	size_t count;
+	pid_t retired[SHARED_SLOTS]; /* by slot: workers of earlier generations */
+	struct event *signals[5];
+	struct event *kill_timer;
+	struct admin *admin;
+	bool stopping;
+};
+
+/* ---- privileges --------------------------------------------------------------------------- */
+
+static int drop_privileges(const char *user, struct err *e)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0 || user[0] == '\0')
+		return 0;
+	errno = 0;
+	if ((pw = getpwnam(user)) == NULL)
+		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
+	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
+		return err_set(e, "user %s: %s", user, strerror(errno));
+	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	return 0;
+}
+
+/* A session may hold four descriptors: client, backend, filter, spool. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* ---- workers ------------------------------------------------------------------------------ */
+
+static size_t worker_count(const struct proxy_settings *p)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (p->workers > 0)
+		return (size_t)p->workers;
+	return cores < 1 ? 1 : cores > 256 ? 256 : (size_t)cores;
+}
+
+/* The sockets that worker `index` accepts from: every count-th. Where there are fewer sockets than
+ * workers, some share. */
+static size_t assign_sockets(
+    const struct master *m, unsigned index, struct worker_socket *to, size_t max)
+{
+	const struct listen_settings *l = m->settings->proxy.listen.v;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->sockets.n; i++) {
+		const struct sockets_entry *entry = &m->sockets.v[i];
+
+		if (entry->count <= index)
+			to[n++] = (struct worker_socket){ entry->fds[index % entry->count], &l[i] };
+		for (size_t k = index; k < entry->count && n < max; k += m->count)
+			to[n++] = (struct worker_socket){ entry->fds[k], &l[i] };
+	}
+	return n;
+}
+
+/* In the child: nothing of the master's loop may live on. */
+static void become_worker(struct master *m, int slot, unsigned index)
+{
+	struct worker_socket *sockets;
+	size_t max = 0, n;
+	int rc;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	(void)event_reinit(m->base);
+	for (size_t i = 0; i < COUNT(m->signals); i++)
+		event_free(m->signals[i]);
+	event_free(m->kill_timer);
+	admin_close(&m->admin, false);
+	for (size_t i = 0; i < m->count; i++)
+		if (m->places[i].again != NULL)
+			event_free(m->places[i].again);
+	event_base_free(m->base);
+	for (size_t i = 0; i < m->sockets.n; i++)
+		max += m->sockets.v[i].count + 1;
+	if ((sockets = calloc(max, sizeof(*sockets))) == NULL)
+		_exit(EXIT_FAILURE);
+	n = assign_sockets(m, index, sockets, max);
+	rc = worker_run(m->settings, m->shared, slot, sockets, n);
+	free(sockets);
+	free(m->places);
+	sockets_close(&m->sockets);
+	settings_free(m->settings);
+	free(m->settings);
+	free(m);
+	exit(rc); /* NOLINT(concurrency-mt-unsafe): one thread */
+}
+
+static void try_later(struct place *p)
+{
+	long ms = BACKOFF_MS(p->deaths);
+
+	p->deaths++;
+	event_add(p->again,
+	    &(struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 });
+}
+
+static void start_worker(struct place *p)
+{
+	struct master *m = p->master;
+	int slot = shared_take_slot(m->shared);
+	pid_t pid;
+
+	if (slot < 0) {
+		log_event(LOG_LEVEL_ERROR, "worker", "error",
+		    "too many workers of earlier reloads still run", NULL);
+		try_later(p);
+		return;
+	}
+	if ((pid = fork()) == 0)
+		become_worker(m, slot, p->index);
+	if (pid < 0) {
+		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);
+		shared_give_back(m->shared, slot);
+		try_later(p);
+		return;
+	}
+	atomic_store(&m->shared->slots[slot].pid, pid);
+	p->slot = slot;
+	p->pid = pid;
+	p->started_ms = clock_ms();
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct place *p = arg;
+
+	(void)fd;
+	(void)what;
+	if (!p->master->stopping)
+		start_worker(p);
+}
+
+static int places_new(struct master *m, struct place **out, size_t n, struct err *e)
+{
+	if ((*out = calloc(n, sizeof(**out))) == NULL)
+		return err_set(e, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		(*out)[i] = (struct place){ .master = m, .slot = -1, .index = (unsigned)i };
+		if (((*out)[i].again = evtimer_new(m->base, on_again, &(*out)[i])) == NULL)
+			return err_set(e, "out of memory");
+	}
+	return 0;
+}
+
+static void places_free(struct place *v, size_t n)
+{
+	for (size_t i = 0; v != NULL && i < n; i++)
+		if (v[i].again != NULL)
+			event_free(v[i].again);
+	free(v);
+}
+
+static bool anybody_left(const struct master *m)
+{
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		if (atomic_load(&m->shared->slots[i].pid) != 0)
+			return true;
+	return false;
+}
+
+static void log_death(pid_t pid, int status)
+{
+	char text[64];
+
+	if (WIFSIGNALED(status))
+		(void)snprintf(text, sizeof(text), "pid %ld: signal %d", (long)pid, WTERMSIG(status));
+	else
+		(void)snprintf(
+		    text, sizeof(text), "pid %ld: exit status %d", (long)pid, WEXITSTATUS(status));
+	log_event(LOG_LEVEL_ERROR, "worker_died", "what", text, NULL);
+}
+
+static struct place *place_of(struct master *m, pid_t pid)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (m->places[i].slot >= 0 && m->places[i].pid == pid)
+			return &m->places[i];
+	return NULL;
+}
+
+/* A worker of the present generation is gone, and another takes its place. */
+static void replace(struct place *p)
+{
+	struct master *m = p->master;
+
+	p->slot = -1;
+	if (m->stopping)
+		return;
+	atomic_fetch_add(&m->shared->restarts, 1);
+	if (clock_ms() - p->started_ms > YOUNG_MS)
+		p->deaths = 0;
+	try_later(p);
+}
+
+static void bury(struct master *m, pid_t pid, int status)
+{
+	struct place *p = place_of(m, pid);
+	int slot = p != NULL ? p->slot : -1;
+
+	for (int i = 0; slot < 0 && i < SHARED_SLOTS; i++)
+		if (m->retired[i] == pid)
+			slot = i;
+	if (slot < 0)
+		return;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || (p != NULL && !m->stopping))
+		log_death(pid, status);
+	m->retired[slot] = 0;
+	shared_give_back(m->shared, slot);
+	if (p != NULL)
+		replace(p);
+}
+
+static void on_child(evutil_socket_t number, short what, void *arg)
+{
+	struct master *m = arg;
+	pid_t pid;
+	int status;
+
+	(void)number;
+	(void)what;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		bury(m, pid, status);
+	if (m->stopping && !anybody_left(m))
+		event_base_loopbreak(m->base);
+}
+
+static void signal_everybody(struct master *m, int number)
+{
+	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+		int pid = atomic_load(&m->shared->slots[i].pid);
+
+		if (pid > 0)
+			(void)kill(pid, number);
+	}
+}
+
+/* ---- reload ------------------------------------------------------------------------------- */
+
+static void retire_generation(struct master *m, struct place *places, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (places[i].slot < 0)
+			continue;
+		m->retired[places[i].slot] = places[i].pid;
+		(void)kill(places[i].pid, SIGUSR1);
+	}
+}
+
+static json_t *findings_answer(const struct findings *f)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < f->n; i++)
+		(void)json_array_append_new(list, json_string(f->v[i].text));
+	return json_pack("{s:b,s:o}", "ok", 0, "findings", list);
+}
+
+static void log_findings(const struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		log_event(f->v[i].level == FINDING_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+		    "configuration", "finding", f->v[i].text, NULL);
+}
+
+static void log_listening(const struct master *m)
+{
+	for (size_t i = 0; i < m->sockets.n; i++) {
+		struct endpoint ep = m->sockets.v[i].endpoint;
+		char text[ENDPOINT_TEXT_MAX];
+
+		if (!ep.local)
+			ep.port = socket_port(m->sockets.v[i].fds[0]);
+		log_event(LOG_LEVEL_INFO, "listening", "address", endpoint_text(&ep, text), NULL);
+	}
+}
+
+/* Put the new settings in force: sockets first, for they may fail. */
+static int switch_to(struct master *m, struct settings *fresh, struct findings *f)
+{
+	size_t n = worker_count(&fresh->proxy), old_n = m->count;
+	struct place *places = NULL, *old = m->places;
+	struct sockets sockets;
+	struct err e;
+
+	if (sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
+		return findings_add(f, FINDING_ERROR, "%s", e.text);
+	if (places_new(m, &places, n, &e) < 0 ||
+	    log_open("weir-proxy", fresh->log.to, fresh->log.format, fresh->log.level, &e) < 0) {
+		places_free(places, n);
+		sockets_close(&sockets);
+		return findings_add(f, FINDING_ERROR, "%s", e.text);
+	}
+	sockets_close(&m->sockets);
+	m->sockets = sockets;
+	settings_free(m->settings);
+	*m->settings = *fresh;
+	m->places = places;
+	m->count = n;
+	for (size_t i = 0; i < n; i++)
+		start_worker(&places[i]);
+	retire_generation(m, old, old_n);
+	places_free(old, old_n);
+	return 0;
+}
+
+static json_t *reload(struct master *m)
+{
+	struct settings fresh;
+	struct findings f = { 0 };
+	json_t *answer;
+
+	if (m->stopping)
+		return json_pack("{s:b,s:s}", "ok", 0, "error", "shutting down");
+	if (settings_load(m->path, &fresh, &f) < 0 || switch_to(m, &fresh, &f) < 0) {
+		settings_free(&fresh);
+		answer = findings_answer(&f);
+		log_findings(&f);
+		log_event(LOG_LEVEL_ERROR, "reload", "result", "refused, the old configuration stays",
+		    NULL);
+	} else {
+		log_findings(&f);
+		log_event(LOG_LEVEL_INFO, "reload", "result", "done", NULL);
+		log_listening(m);
+		answer = json_pack("{s:b,s:i}", "ok", 1, "workers", (int)m->count);
+	}
+	findings_free(&f);
+	return answer;
+}
+
+/* ---- control ------------------------------------------------------------------------------ */
+
+static json_t *worker_status(const struct shared_slot *w, bool retired)
+{
+	return json_pack("{s:i,s:I,s:I,s:b}", "pid", atomic_load(&w->pid), "sessions",
+	    (json_int_t)atomic_load(&w->sessions), "messages",
+	    (json_int_t)atomic_load(&w->messages), "retiring", retired);
+}
+
+static json_t *status(struct master *m)
+{
+	struct shared_sums sums = shared_sum(m->shared);
+	json_t *workers = json_array();
+
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		if (atomic_load(&m->shared->slots[i].pid) > 0)
+			(void)json_array_append_new(
+			    workers, worker_status(&m->shared->slots[i], m->retired[i] != 0));
+	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:I,s:I,s:I,s:I,s:I}", "ok", 1, "program",
+	    "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers", workers,
+	    "sessions", (json_int_t)sums.sessions, "sessions_total",
+	    (json_int_t)sums.sessions_total, "messages", (json_int_t)sums.messages, "refused",
+	    (json_int_t)sums.refused, "restarts",
+	    (json_int_t)atomic_load(&m->shared->restarts));
+}
+
+static json_t *on_control(const char *command, json_t *request, void *arg)
+{
+	struct master *m = arg;
+
+	(void)request;
+	if (strcmp(command, "status") == 0)
+		return status(m);
+	if (strcmp(command, "reload") == 0)
+		return reload(m);
+	return json_pack("{s:b,s:s}", "ok", 0, "error", "unknown command");
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static void on_reload(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	json_decref(reload(arg));
+}
+
+static void on_stop(evutil_socket_t number, short what, void *arg)
+{
+	struct master *m = arg;
+	int64_t patience = m->settings->proxy.timeouts.drain_s + KILL_AFTER_S;
+
+	(void)number;
+	(void)what;
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	log_event(LOG_LEVEL_INFO, "stopping", NULL);
+	signal_everybody(m, SIGTERM);
+	event_add(m->kill_timer, &(struct timeval){ .tv_sec = patience });
+	if (!anybody_left(m))
+		event_base_loopbreak(m->base);
+}
+
+static void on_kill(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	log_event(LOG_LEVEL_ERROR, "stopping", "error", "workers did not end, killed", NULL);
+	signal_everybody(arg, SIGKILL);
+}
+
+static int watch_signals(struct master *m, struct err *e)
+{
+	const struct {
+		int number;
+		event_callback_fn run;
+	} wanted[] = { { SIGCHLD, on_child }, { SIGTERM, on_stop }, { SIGINT, on_stop },
+		{ SIGHUP, on_reload }, { SIGUSR1, on_reload } };
+
+	for (size_t i = 0; i < COUNT(wanted); i++) {
+		m->signals[i] = evsignal_new(m->base, wanted[i].number, wanted[i].run, m);
+		if (m->signals[i] == NULL || event_add(m->signals[i], NULL) < 0)
+			return err_set(e, "out of memory");
+	}
+	m->kill_timer = evtimer_new(m->base, on_kill, m);
+	return m->kill_timer != NULL ? 0 : err_set(e, "out of memory");
+}
+
+/* All that may fail, before anybody is told that we run. */
+static int master_init(struct master *m, struct err *e)
+{
+	const struct proxy_settings *p = &m->settings->proxy;
+
+	m->count = worker_count(p);
+	raise_descriptor_limit();
+	if ((m->shared = shared_new(e)) == NULL ||
+	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
+	    drop_privileges(p->user, e) < 0)
+		return -1;
+	if ((m->base = event_base_new()) == NULL)
+		return err_set(e, "out of memory");
+	if (watch_signals(m, e) < 0 || places_new(m, &m->places, m->count, e) < 0)
+		return -1;
+	m->admin = admin_open(m->base, &p->control, on_control, m, e);
+	return m->admin != NULL ? 0 : -1;
+}
+
+static void master_free(struct master *m)
+{
+	places_free(m->places, m->count);
+	admin_close(&m->admin, true);
+	for (size_t i = 0; i < COUNT(m->signals); i++)
+		if (m->signals[i] != NULL)
+			event_free(m->signals[i]);
+	if (m->kill_timer != NULL)
+		event_free(m->kill_timer);
+	if (m->base != NULL)
+		event_base_free(m->base);
+	sockets_close(&m->sockets);
+	shared_free(&m->shared);
+	settings_free(m->settings);
+	free(m->settings);
+	free(m);
+}
+
+int master_run(const char *path, struct settings *settings, bool foreground)
+{
+	struct master *m = calloc(1, sizeof(*m));
+	struct settings *own = malloc(sizeof(*own));
+	struct err e = { "out of memory" };
+
+	if (m == NULL || own == NULL) {
+		settings_free(settings);
+		free(own);
+		free(m);
+		return EXIT_FAILURE;
+	}
+	*own = *settings;
+	m->settings = own;
+	m->path = path;
+	if (master_init(m, &e) < 0) {
+		fprintf(stderr, "weir-proxy: %s\n", e.text);
+		master_free(m);
+		return EXIT_FAILURE;
+	}
+	if (!foreground && (daemon(1, 0) < 0 || event_reinit(m->base) < 0)) {
+		fprintf(stderr, "weir-proxy: cannot go into the background: %s\n", strerror(errno));
+		master_free(m);
+		return EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < m->count; i++)
+		start_worker(&m->places[i]);
+	log_listening(m);
+	event_base_dispatch(m->base);
+	log_event(LOG_LEVEL_INFO, "stopped", NULL);
+	master_free(m);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,68 @@
+#include "config.h"
+
+#include "received.h"
+
+#include <stdlib.h>
+
+/* A HELO name is foreign text inside a structured field: only what names and address literals are
+ * made of passes. Octets above 127 only where the message may carry UTF-8. */
+static void add_name(struct buf *b, struct slice name, bool utf8)
+{
+	for (size_t i = 0; i < name.n && i < 255; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+		bool good = ascii_alpha((char)c) || ascii_digit((char)c) ||
+		    (c != '\0' && strchr(".-_:[]", c) != NULL) || (c > 127 && utf8);
+
+		buf_addc(b, good ? (char)c : '?');
+	}
+}
+
+/* Path text may hold quotes and blanks; only what ends a line or the path is taken out. */
+static void add_path(struct buf *b, struct slice path, bool utf8)
+{
+	for (size_t i = 0; i < path.n && i < 256; i++) {
+		unsigned char c = (unsigned char)path.p[i];
+
+		buf_addc(b, c >= ' ' && c != 127 && (c < 127 || utf8) ? (char)c : '?');
+	}
+}
+
+/* RFC 5322 3.3, whatever the locale. */
+static void add_date(struct buf *b, time_t when)
+{
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
+	struct tm tm;
+	long minutes;
+
+	localtime_r(&when, &tm);
+	minutes = tm.tm_gmtoff / 60;
+	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday], tm.tm_mday,
+	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+	    minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
+}
+
+void received_write(const struct received *r, struct buf *b)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	buf_add(b, SLICE("Received: from "));
+	add_name(b, r->helo.n > 0 ? r->helo : SLICE("unknown"), r->utf8);
+	buf_addf(b, " ([%s%s])\r\n\tby ", r->client->family == AF_INET6 ? "IPv6:" : "",
+	    address_text(r->client, text));
+	buf_add(b, r->by);
+	buf_addf(b, " (Weir) with %s id ",
+	    r->utf8          ? "UTF8SMTP"
+		: r->esmtp ? "ESMTP"
+			   : "SMTP");
+	buf_add(b, r->id);
+	if (r->only_recipient.p != NULL) {
+		buf_add(b, SLICE("\r\n\tfor <"));
+		add_path(b, r->only_recipient, r->utf8);
+		buf_addc(b, '>');
+	}
+	buf_add(b, SLICE("; "));
+	add_date(b, r->when);
+	buf_add(b, SLICE("\r\n"));
+}

@@ -1,0 +1,27 @@
+/*
+ * received - the trace field of this hop (RFC 5321 4.4, RFC 3848, RFC 6531 4.3; W102).
+ * Errors     the field is cut to what fits; every octet that could leave the field or its comment
+ * becomes '?'.
+ */
+#ifndef PROXY_RECEIVED_H
+#define PROXY_RECEIVED_H
+
+#include <time.h>
+
+#include "weir/net.h"
+
+struct received {
+	struct slice helo, by, id;
+	const struct address *client;
+	struct slice only_recipient; /* .p NULL where there are several: none of them is told of
+					the others */
+	bool esmtp, utf8;
+	time_t when;
+};
+
+#define RECEIVED_MAX 1200
+
+/* "Received: ...\r\n", folded. into is empty and holds RECEIVED_MAX octets. */
+void received_write(const struct received *r, struct buf *into);
+
+#endif

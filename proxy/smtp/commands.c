@@ -1,0 +1,337 @@
+#include "config.h"
+
+#include "session.h"
+
+#include <stdlib.h>
+
+#include "weir/log.h"
+#include "weir/smtp_syntax.h"
+
+#define IN(state) (1u << (state))
+#define ANY       (IN(SESSION_STATES) - 1)
+#define GREETED   (IN(SESSION_READY) | IN(SESSION_MAIL) | IN(SESSION_RCPT))
+
+enum {
+	LAST = 1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
+	JUNK = 2, /* too many of these without a delivery count as errors (W48) */
+	BARE = 4, /* takes no argument (W58) */
+};
+
+/* ---- HELO and EHLO ------------------------------------------------------------------------ */
+
+/* What we offer that the backend can do as well; of one that was never reached only what every
+ * server of today can. */
+static unsigned offer(const struct session *s)
+{
+	struct abilities a = upstream_abilities(s->worker->upstream);
+	unsigned can = a.known ? a.extensions : EXTENSION_8BITMIME;
+
+	return can & (EXTENSION_8BITMIME | EXTENSION_DSN | EXTENSION_SMTPUTF8);
+}
+
+static int64_t offer_size(const struct session *s)
+{
+	struct abilities a = upstream_abilities(s->worker->upstream);
+	int64_t size = s->settings->limits.message_bytes;
+
+	return a.size > 0 && a.size < (uint64_t)size ? (int64_t)a.size : size;
+}
+
+/* EHLO and HELO replies carry no enhanced code (W52). A client that filters have refused is still
+ * greeted, with little to choose from, and hears the refusal at MAIL, where he can report it. */
+static void greet(struct session *s)
+{
+	struct bytes *out = stream_output(s->stream);
+	const char *name = s->settings->hostname;
+
+	s->state = SESSION_READY;
+	s->offered = s->esmtp && s->refusal == NULL ? offer(s) : 0;
+	if (!s->esmtp || s->refusal != NULL) {
+		(void)bytes_addf(out, "250 %s\r\n", name);
+	} else {
+		(void)bytes_addf(out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n", name,
+		    (long long)offer_size(s));
+		if (s->offered & EXTENSION_8BITMIME)
+			(void)bytes_add(out, SLICE("250-8BITMIME\r\n"));
+		if (s->offered & EXTENSION_DSN)
+			(void)bytes_add(out, SLICE("250-DSN\r\n"));
+		if (s->offered & EXTENSION_SMTPUTF8)
+			(void)bytes_add(out, SLICE("250-SMTPUTF8\r\n"));
+		(void)bytes_add(out, SLICE("250 ENHANCEDSTATUSCODES\r\n"));
+	}
+	if (out->failed)
+		s->closing = true;
+	s->owing = true;
+}
+
+/* Keep a filter's refusal for MAIL. A shutdown cannot wait. */
+static void keep_refusal(struct session *s, const struct chain_answer *a, bool at_connect)
+{
+	if (a->verdict == CHAIN_CONTINUE || a->verdict == CHAIN_DISCARD)
+		return;
+	if (a->verdict == CHAIN_CLOSE) {
+		(void)filters_refused(s, a);
+		return;
+	}
+	if (s->refusal == NULL && (s->refusal = malloc(sizeof(*s->refusal))) == NULL) {
+		session_bye(s, SLICE("421 4.3.0 Out of memory\r\n"));
+		return;
+	}
+	*s->refusal = *a;
+	s->refused_at_connect = at_connect;
+}
+
+static void on_helo(const struct chain_answer *a, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->dead)
+		return;
+	keep_refusal(s, a, false);
+	if (!s->closing)
+		greet(s);
+	session_done(s);
+}
+
+static void on_connect(const struct chain_answer *a, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->dead)
+		return;
+	keep_refusal(s, a, true);
+	if (!s->closing && s->refusal == NULL) {
+		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
+		return;
+	}
+	if (!s->closing)
+		greet(s);
+	session_done(s);
+}
+
+/* The filters hear of the connection with the first HELO: one that only looks whether we are there
+ * costs them nothing (W114). */
+static void ask_filters(struct session *s)
+{
+	char name[ADDRESS_TEXT_MAX + 2];
+	struct buf b = BUF_ON(name);
+
+	name[0] = '\0';
+	s->busy = true;
+	if (s->introduced) {
+		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
+		return;
+	}
+	filters_introduce(s);
+	buf_addf(&b, "[%s]", s->client_text);
+	chain_connect(s->chain, buf_slice(&b), &s->client, on_connect, s);
+}
+
+static void hello(struct session *s, struct slice name, bool esmtp)
+{
+	char *copy;
+
+	name = slice_trim(name);
+	if (!smtp_helo_valid(name)) {
+		session_say(s, SLICE("501 5.5.4 A domain or address literal must follow\r\n"));
+		return;
+	}
+	if ((copy = slice_dup(name)) == NULL || !filters_open(s)) {
+		free(copy);
+		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
+		return;
+	}
+	/* A hello in a transaction ends it (RFC 5321 4.1.4; W72). */
+	transaction_abort(s);
+	free(s->helo);
+	s->helo = copy;
+	s->esmtp = esmtp;
+	if (s->refusal != NULL && !s->refused_at_connect) {
+		free(s->refusal);
+		s->refusal = NULL;
+	}
+	if (session_filtered(s) && s->refusal == NULL)
+		ask_filters(s);
+	else
+		greet(s);
+}
+
+static void command_ehlo(struct session *s, struct slice argument)
+{
+	hello(s, argument, true);
+}
+
+static void command_helo(struct session *s, struct slice argument)
+{
+	hello(s, argument, false);
+}
+
+/* ---- the small ones ----------------------------------------------------------------------- */
+
+static void command_rset(struct session *s, struct slice argument)
+{
+	(void)argument;
+	transaction_abort(s);
+	session_say(s, SLICE("250 2.0.0 Ok\r\n"));
+}
+
+static void command_noop(struct session *s, struct slice argument)
+{
+	(void)argument;
+	session_say(s, SLICE("250 2.0.0 Ok\r\n"));
+}
+
+static void command_help(struct session *s, struct slice argument)
+{
+	(void)argument;
+	session_say(s, SLICE("214 2.0.0 See RFC 5321\r\n"));
+}
+
+static void command_vrfy(struct session *s, struct slice argument)
+{
+	if (slice_trim(argument).n == 0)
+		session_say(s, SLICE("501 5.5.4 An address must follow\r\n"));
+	else
+		session_say(s, SLICE("252 2.5.0 Cannot verify, but will take mail and try\r\n"));
+}
+
+static void command_quit(struct session *s, struct slice argument)
+{
+	(void)argument;
+	transaction_abort(s);
+	stream_take(s->stream, stream_input(s->stream).n); /* what follows QUIT is dropped (W31) */
+	session_bye(s, SLICE("221 2.0.0 Bye\r\n"));
+}
+
+static void command_off(struct session *s, struct slice argument)
+{
+	(void)argument;
+	session_say(s, SLICE("502 5.5.1 Command not offered\r\n"));
+}
+
+/* The octets of the chunk follow whatever we answer: there is no way to go on (W60). */
+static void command_bdat(struct session *s, struct slice argument)
+{
+	(void)argument;
+	session_say(s, SLICE("521 5.5.1 BDAT is not offered\r\n"));
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const struct command {
+	struct slice verb;
+	unsigned states, flags;
+	void (*run)(struct session *s, struct slice argument);
+} commands[] = {
+	{ SLICE("MAIL"), GREETED, 0, command_mail },
+	{ SLICE("RCPT"), ANY, 0, command_rcpt },
+	{ SLICE("DATA"), ANY, LAST | BARE, command_data },
+	{ SLICE("EHLO"), ANY, LAST, command_ehlo },
+	{ SLICE("HELO"), ANY, LAST | JUNK, command_helo },
+	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
+	{ SLICE("QUIT"), ANY, BARE, command_quit },
+	{ SLICE("NOOP"), ANY, LAST | JUNK, command_noop },
+	{ SLICE("VRFY"), ANY, LAST | JUNK, command_vrfy },
+	{ SLICE("HELP"), ANY, JUNK, command_help },
+	{ SLICE("EXPN"), ANY, LAST | JUNK, command_off },
+	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
+	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
+	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
+	{ SLICE("AUTH"), ANY, LAST, command_off },
+	{ SLICE("BDAT"), ANY, 0, command_bdat },
+};
+
+static const struct command *command_find(struct slice verb)
+{
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (slice_ieq(verb, commands[i].verb))
+			return &commands[i];
+	return NULL;
+}
+
+/* ---- what is no command ------------------------------------------------------------------- */
+
+/* Browsers and what else was made to speak to us (W41). */
+static bool foreign_verb(struct slice verb)
+{
+	static const struct slice verbs[] = { SLICE("CONNECT"), SLICE("GET"), SLICE("POST"),
+		SLICE("PUT"), SLICE("HEAD"), SLICE("OPTIONS"), SLICE("DELETE"), SLICE("PATCH"),
+		SLICE("TRACE") };
+
+	for (size_t i = 0; i < COUNT(verbs); i++)
+		if (slice_ieq(verb, verbs[i]))
+			return true;
+	return false;
+}
+
+/* "Name: value": the client and we have lost each other, and mail content would be run as commands
+ * (W41). */
+static bool field_like(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.n && (ascii_alpha(line.p[n]) || ascii_digit(line.p[n]) || line.p[n] == '-'))
+		n++;
+	return n > 0 && n < line.n && line.p[n] == ':';
+}
+
+static void on_unknown(const struct chain_answer *a, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->dead)
+		return;
+	if (!filters_refused(s, a))
+		session_say(s, SLICE("500 5.5.2 Command not recognised\r\n"));
+	session_done(s);
+}
+
+static void run_unknown(struct session *s, struct slice line, struct slice verb)
+{
+	if (line.n > 0 && (!ascii_alpha(line.p[0]) || foreign_verb(verb) || field_like(line))) {
+		log_event(LOG_LEVEL_INFO, "no_smtp", "id", s->id, "client", s->client_text, NULL);
+		session_bye(s, SLICE("221 2.7.0 I speak SMTP only\r\n"));
+	} else if (line.n > 0 && session_filtered(s) && s->introduced) {
+		s->busy = true;
+		chain_unknown(s->chain, line, on_unknown, s);
+	} else {
+		session_say(s, SLICE("500 5.5.2 Command not recognised\r\n"));
+	}
+}
+
+/* ---- one line ----------------------------------------------------------------------------- */
+
+static void count_junk(struct session *s)
+{
+	if (++s->junk > (unsigned)s->settings->limits.junk_commands)
+		s->errors++;
+}
+
+void command_run(struct session *s, struct slice line)
+{
+	struct slice argument = line, verb = slice_cut(&argument, ' ');
+	const struct command *c = command_find(verb);
+
+	if (!slice_utf8(line)) {
+		session_say(s, SLICE("500 5.5.2 Not UTF-8\r\n"));
+		return;
+	}
+	if (c == NULL) {
+		run_unknown(s, line, verb);
+		return;
+	}
+	/* W31; who said HELO may send nothing ahead at all (W32). */
+	if (((c->flags & LAST) || (s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
+	    session_has_input(s)) {
+		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
+		return;
+	}
+	if (c->flags & JUNK)
+		count_junk(s);
+	if (!(c->states & IN(s->state)))
+		session_say(s, SLICE("503 5.5.1 Say EHLO first\r\n"));
+	else if ((c->flags & BARE) && slice_trim(argument).n > 0)
+		session_say(s, SLICE("501 5.5.4 This command takes no argument\r\n"));
+	else
+		c->run(s, argument);
+}

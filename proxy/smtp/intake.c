@@ -1,0 +1,287 @@
+#include "config.h"
+
+#include "intake.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "proxy/received.h"
+#include "weir/log.h"
+#include "weir/smtp_data.h"
+
+struct intake {
+	struct smtp_data_decoder decoder;
+	struct bytes header; /* until its end is seen */
+	size_t field;        /* where the field in hand begins */
+	size_t line;         /* where the line in hand begins */
+	size_t looked;       /* no line end before this */
+	bool in_body, refused;
+	uint64_t bytes;       /* of content; Received counts as well (W75) */
+	int64_t received_fields;
+	int64_t begun_ms, last_ms;
+	struct smtp_reply refusal;
+};
+
+struct intake *intake_new(struct session *s)
+{
+	struct intake *c = malloc(sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->header = (struct bytes){ .max = (size_t)s->settings->limits.header_bytes };
+	c->field = c->line = c->looked = 0;
+	c->in_body = c->refused = false;
+	c->bytes = 0;
+	c->received_fields = 0;
+	c->begun_ms = c->last_ms = clock_ms();
+	c->refusal.code = 0;
+	smtp_data_decode_start(&c->decoder);
+	return c;
+}
+
+void intake_free(struct intake **c)
+{
+	if (*c == NULL)
+		return;
+	bytes_free(&(*c)->header);
+	free(*c);
+	*c = NULL;
+}
+
+bool intake_refused(const struct intake *c)
+{
+	return c->refused;
+}
+
+uint64_t intake_bytes(const struct intake *c)
+{
+	return c != NULL ? c->bytes : 0;
+}
+
+void intake_excuse(struct intake *c, int64_t ms)
+{
+	c->begun_ms += ms;
+	c->last_ms += ms;
+}
+
+/* W56: each read within data_s, and the whole no slower than min_data_rate. */
+int64_t intake_deadline(const struct intake *c, const struct proxy_settings *p)
+{
+	int64_t silence = c->last_ms + p->timeouts.data_s * 1000;
+	int64_t whole = c->begun_ms + p->timeouts.data_s * 1000 +
+	    (int64_t)(c->decoder.wire_bytes * 1000 / (uint64_t)p->timeouts.min_data_rate);
+
+	return silence < whole ? silence : whole;
+}
+
+static void refuse(struct session *s, int code, const char *enhanced, const char *text)
+{
+	struct intake *c = s->intake;
+
+	if (c->refused)
+		return;
+	c->refused = true;
+	smtp_reply_set(&c->refusal, code, enhanced, "%s", text);
+	/* Nothing of it will be wanted any more. */
+	bytes_free(&c->header);
+	spool_free(&s->mail.body);
+}
+
+static void refuse_memory(struct session *s)
+{
+	refuse(s, 451, "4.3.0", "Out of memory, try again later");
+}
+
+/* ---- header section ----------------------------------------------------------------------- */
+
+static void add_field(struct session *s)
+{
+	struct intake *c = s->intake;
+	struct slice line =
+	    slice_sub(bytes_slice(&c->header), c->field, c->line - c->field);
+	const struct mail_field *f;
+
+	if (line.n == 0)
+		return;
+	if (!mail_insert_field(&s->mail, s->mail.field_count, line)) {
+		refuse_memory(s);
+		return;
+	}
+	f = &s->mail.fields[s->mail.field_count - 1];
+	c->received_fields += slice_ieq(slice_of(f->line, f->name_n), SLICE("Received"));
+}
+
+static void add_received(struct session *s)
+{
+	char text[RECEIVED_MAX];
+	struct buf b = BUF_ON(text);
+	struct received r = { .helo = slice_z(s->helo),
+		.by = slice_z(s->settings->hostname),
+		.id = slice_z(s->mail.id),
+		.client = &s->client,
+		.esmtp = s->esmtp,
+		.utf8 = s->utf8,
+		.when = time(NULL) };
+
+	if (s->mail.recipient_count == 1)
+		r.only_recipient = slice_z(s->mail.recipients[0].address);
+	text[0] = '\0';
+	received_write(&r, &b);
+	if (b.cut || !mail_insert_field(&s->mail, 0, buf_slice(&b))) {
+		refuse_memory(s);
+		return;
+	}
+	s->mail.own_received = true;
+	s->intake->bytes += b.n;
+}
+
+static void end_header(struct session *s, bool separator)
+{
+	struct intake *c = s->intake;
+
+	c->in_body = true;
+	s->mail.separator = separator;
+	if (c->received_fields > s->settings->limits.received_fields) {
+		refuse(s, 554, "5.4.6", "Too many hops"); /* W103 */
+		return;
+	}
+	if (s->settings->received)
+		add_received(s);
+	s->mail.body = spool_new(
+	    s->settings->spool.directory, (size_t)s->settings->spool.memory_bytes);
+	if (s->mail.body == NULL)
+		refuse_memory(s);
+	if (!c->refused && session_filtered(s) && !s->discard)
+		chain_header(s->chain, &s->mail);
+}
+
+static void add_body(struct session *s, struct slice octets)
+{
+	struct err e;
+
+	if (octets.n == 0)
+		return;
+	if (spool_add(s->mail.body, octets, &e) < 0) {
+		log_event(LOG_LEVEL_ERROR, "spool", "id", s->mail.id, "error", e.text, NULL);
+		refuse(s, 452, "4.3.1", "Insufficient system storage, try again later");
+		return;
+	}
+	if (session_filtered(s) && !s->discard && !chain_decided(s->chain))
+		chain_body(s->chain, octets);
+}
+
+/* RFC 5322 2.2: printable ASCII but the colon, then perhaps blanks (obsolete), then the colon. */
+static bool field_begins(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.n && line.p[n] > ' ' && line.p[n] < 127 && line.p[n] != ':')
+		n++;
+	if (n == 0)
+		return false;
+	while (n < line.n && (line.p[n] == ' ' || line.p[n] == '\t'))
+		n++;
+	return n < line.n && line.p[n] == ':';
+}
+
+/* One whole line of what may be header. True when the header section is over. */
+static bool header_line(struct session *s, struct slice line)
+{
+	struct intake *c = s->intake;
+	size_t begins = c->line;
+
+	if (line.n > 2 && (line.p[0] == ' ' || line.p[0] == '\t') && c->field < c->line)
+		return false; /* goes on */
+	add_field(s);
+	c->field = begins;
+	if (c->refused || (line.n > 2 && field_begins(line)))
+		return c->refused;
+	/* An empty line; or a line that is no field: then the body begins with it. */
+	end_header(s, line.n == 2);
+	if (!c->refused) {
+		size_t body = line.n == 2 ? begins + 2 : begins;
+
+		add_body(s, slice_sub(bytes_slice(&c->header), body, c->header.n));
+	}
+	bytes_free(&c->header);
+	return true;
+}
+
+static void add_header(struct session *s, struct slice octets)
+{
+	struct intake *c = s->intake;
+	bool too_large = octets.n > c->header.max - c->header.n;
+	struct slice head = too_large ? slice_sub(octets, 0, c->header.max - c->header.n) : octets;
+
+	if (!bytes_add(&c->header, head)) {
+		refuse_memory(s);
+		return;
+	}
+	while (!c->refused) {
+		struct slice rest = slice_sub(bytes_slice(&c->header), c->looked, c->header.n);
+		size_t end = slice_find(rest, '\n');
+		struct slice line;
+
+		if (end == rest.n) {
+			c->looked = c->header.n;
+			break;
+		}
+		end += c->looked + 1;
+		line = slice_sub(bytes_slice(&c->header), c->line, end - c->line);
+		if (header_line(s, line))
+			break;
+		c->line = c->looked = end;
+	}
+	if (!too_large || c->refused)
+		return;
+	if (c->in_body)
+		add_body(s, slice_sub(octets, head.n, octets.n));
+	else
+		refuse(s, 552, "5.3.4", "Header section too big");
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+static void add(struct session *s, struct slice octets)
+{
+	struct intake *c = s->intake;
+
+	c->bytes += octets.n;
+	if (c->refused)
+		return;
+	if (c->in_body)
+		add_body(s, octets);
+	else
+		add_header(s, octets);
+	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+		refuse(s, 552, "5.3.4", "Message too big");
+}
+
+int intake_take(struct session *s, struct slice in, size_t *used)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	int rc;
+
+	bytes_clear(decoded);
+	s->intake->last_ms = clock_ms();
+	rc = smtp_data_decode(&s->intake->decoder, in, used, decoded);
+	if (rc >= 0)
+		add(s, bytes_slice(decoded));
+	return rc;
+}
+
+const struct smtp_reply *intake_close(struct session *s)
+{
+	struct intake *c = s->intake;
+
+	if (!c->refused && !c->in_body) {
+		add_field(s);
+		bytes_free(&c->header);
+		if (!c->refused)
+			end_header(s, false);
+	}
+	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
+	    (c->decoder.bare_cr || c->decoder.bare_lf))
+		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
+	return c->refused ? &c->refusal : NULL;
+}

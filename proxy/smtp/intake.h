@@ -1,0 +1,29 @@
+/*
+ * intake - the mail data of one transaction on its way in: decoded, split into header section and
+ * body, counted, and passed to the filters and the spool. Once it is refused, for whatever reason,
+ * the rest is read and thrown away, and the refusal is the answer to the dot. Memory     the header
+ * section is bounded by limits.header_bytes; the rest is the spool's.
+ */
+#ifndef PROXY_SMTP_INTAKE_H
+#define PROXY_SMTP_INTAKE_H
+
+#include "proxy/smtp/session.h"
+
+struct intake;
+
+/* NULL without memory. */
+struct intake *intake_new(struct session *s);
+void intake_free(struct intake **c);
+/* Take octets off the wire: *used of in. 1: the end of the data was read; 0: more is to come; -1:
+ * no memory, and no way to go on. */
+int intake_take(struct session *s, struct slice in, size_t *used);
+/* After the end: close an open header section, look at the whole. NULL where all is well, else the
+ * reply. */
+const struct smtp_reply *intake_close(struct session *s);
+bool intake_refused(const struct intake *c);
+uint64_t intake_bytes(const struct intake *c);
+/* For so long the client could not send, for a reason of ours. */
+void intake_excuse(struct intake *c, int64_t ms);
+int64_t intake_deadline(const struct intake *c, const struct proxy_settings *p);
+
+#endif

@@ -1,0 +1,59 @@
+#include "config.h"
+
+#include "line.h"
+
+/* Throw away up to and with the CR LF. A CR at the end stays: its LF may come. */
+static enum line_status discard(struct line_reader *r, struct slice in, size_t *used)
+{
+	size_t end = slice_find_slice(in, SLICE("\r\n"));
+
+	if (end < in.n) {
+		*used = end + 2;
+		*r = (struct line_reader){ 0 };
+		return LINE_MORE;
+	}
+	*used = in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n;
+	r->discarded += *used;
+	return r->discarded > LINE_DISCARD_MAX ? LINE_FLOOD : LINE_MORE;
+}
+
+static enum line_status bad(
+    struct line_reader *r, enum line_status why, size_t at, size_t *used)
+{
+	*used = at;
+	r->discarding = true;
+	r->looked = 0;
+	return why;
+}
+
+enum line_status line_read(
+    struct line_reader *r, struct slice in, size_t max, struct slice *line, size_t *used)
+{
+	*used = 0;
+	if (r->discarding)
+		return discard(r, in, used);
+	for (size_t i = r->looked; i < in.n; i++) {
+		char c = in.p[i];
+
+		if (i + 2 > max)
+			return bad(r, LINE_LONG, i, used);
+		if (c == '\0')
+			return bad(r, LINE_NUL, i, used);
+		if (c == '\n')
+			return bad(r, LINE_BARE, i + 1, used);
+		if (c != '\r')
+			continue;
+		if (i + 1 == in.n) {
+			r->looked = i;
+			return LINE_MORE;
+		}
+		if (in.p[i + 1] != '\n')
+			return bad(r, LINE_BARE, i + 1, used);
+		*line = slice_sub(in, 0, i);
+		*used = i + 2;
+		r->looked = 0;
+		return LINE_GOOD;
+	}
+	r->looked = in.n;
+	return LINE_MORE;
+}

@@ -1,0 +1,405 @@
+#include "config.h"
+
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "weir/log.h"
+
+/* Replies of a group wait for one another, but no longer than this when a question takes long
+ * (W34). */
+#define HOLD_MS 2000
+/* After the last reply, how long we read on so that it is not lost to a reset. */
+#define LINGER_MS 2000
+/* How long the last reply may take to be written. */
+#define CLOSE_MS    30000
+#define INPUT_MAX   65536
+
+static const struct stream_events stream_events;
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+static struct timeval from_ms(int64_t ms)
+{
+	if (ms < 1)
+		ms = 1;
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+}
+
+void session_arm(struct session *s, int64_t at_ms)
+{
+	struct timeval tv = from_ms(at_ms - clock_ms());
+
+	event_add(&s->timer, &tv);
+}
+
+static int64_t deadline(const struct session *s)
+{
+	if (s->state == SESSION_DATA)
+		return data_deadline(s);
+	return s->since_ms + s->settings->timeouts.command_s * 1000;
+}
+
+/* The timer is not set again for each command: it looks, and sleeps on for the rest. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+	int64_t now = clock_ms(), at;
+
+	(void)fd;
+	(void)what;
+	if (s->lingering || s->closing) {
+		session_end(s);
+		return;
+	}
+	at = deadline(s);
+	if (s->busy || s->held_ms != 0) /* filters and backends have limits of their own */
+		at = now + s->settings->timeouts.command_s * 1000;
+	if (at > now) {
+		session_arm(s, at);
+		return;
+	}
+	log_event(LOG_LEVEL_INFO, "timeout", "id", s->id, "client", s->client_text, "stage",
+	    s->state == SESSION_DATA ? "data" : "command", NULL);
+	session_bye(s, SLICE("421 4.4.2 Timeout\r\n"));
+	session_process(s);
+}
+
+/* ---- replies ------------------------------------------------------------------------------ */
+
+void session_say(struct session *s, struct slice wire)
+{
+	if (s->gone || s->dead)
+		return;
+	if (!bytes_add(stream_output(s->stream), wire))
+		s->closing = true; /* out of memory: a reply that is missing must not shift the others */
+	s->owing = true;
+	s->errors += wire.p[0] == '5';
+	if (slice_starts(wire, SLICE("421")) || slice_starts(wire, SLICE("521")))
+		s->closing = true;
+}
+
+void session_reply(struct session *s, const struct smtp_reply *r)
+{
+	if (s->gone || s->dead)
+		return;
+	if (!smtp_reply_write(r, stream_output(s->stream)))
+		s->closing = true;
+	s->owing = true;
+	s->errors += r->code >= 500;
+	if (r->code == 421 || r->code == 521)
+		s->closing = true;
+}
+
+void session_bye(struct session *s, struct slice wire)
+{
+	session_say(s, wire);
+	s->closing = true;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+void session_end(struct session *s)
+{
+	if (s->dead)
+		return;
+	transaction_abort(s);
+	s->dead = true;
+	event_del(&s->timer);
+	event_del(&s->hold);
+	stream_free(&s->stream);
+	log_event(LOG_LEVEL_DEBUG, "session_end", "id", s->id, "client", s->client_text, NULL);
+	worker_ended(s->worker, s);
+}
+
+void session_free(struct session *s)
+{
+	chain_free(&s->chain);
+	relay_free(&s->relay);
+	mail_free(&s->mail);
+	free(s->refusal);
+	free(s->helo);
+	free(s);
+}
+
+/* All that is left to do is to get the last reply across: a socket closed on unread input would
+ * reset the connection, and with it the reply. */
+static void close_down(struct session *s)
+{
+	if (s->lingering)
+		return;
+	if (s->state != SESSION_DATA || !data_committed(s))
+		transaction_abort(s);
+	stream_flush(s->stream);
+	session_arm(s, clock_ms() + CLOSE_MS);
+	if (stream_unsent(s->stream) > 0)
+		return; /* on_drained comes back here */
+	s->lingering = true;
+	if (stream_eof(s->stream)) {
+		session_end(s);
+		return;
+	}
+	stream_shut(s->stream);
+	stream_take(s->stream, stream_input(s->stream).n);
+	stream_pause(s->stream, false);
+	session_arm(s, clock_ms() + LINGER_MS);
+}
+
+/* ---- one command after the other ---------------------------------------------------------- */
+
+bool session_has_input(const struct session *s)
+{
+	return stream_input(s->stream).n > 0;
+}
+
+bool session_tls_hello(struct slice in)
+{
+	return in.n >= 2 && in.p[0] == 0x16 && in.p[1] == 0x03;
+}
+
+/* W47. True when the session must wait or end. */
+static bool punish(struct session *s)
+{
+	if (s->errors >= (unsigned)s->settings->limits.errors_hard) {
+		log_event(LOG_LEVEL_INFO, "too_many_errors", "id", s->id, "client", s->client_text, NULL);
+		session_bye(s, SLICE("421 4.7.0 Too many errors\r\n"));
+		return true;
+	}
+	if (s->errors < (unsigned)s->settings->limits.errors_soft || !s->owing ||
+	    s->settings->timeouts.soft_error_ms == 0)
+		return false;
+	s->owing = false;
+	s->penalty = s->busy = true;
+	return true;
+}
+
+static void bad_line(struct session *s, enum line_status why)
+{
+	bool strict = s->settings->bare_newline == BARE_NEWLINE_REJECT;
+
+	if (why == LINE_LONG)
+		session_say(s, SLICE("500 5.5.2 Command line too long\r\n"));
+	else if (why == LINE_NUL)
+		session_say(s, SLICE("500 5.5.2 NUL in a command\r\n"));
+	else if (why == LINE_FLOOD)
+		session_bye(s, SLICE("421 4.7.0 Command line without end\r\n"));
+	else if (strict)
+		session_bye(s, SLICE("550 5.5.2 Lines must end with CR LF\r\n"));
+	else
+		session_say(s, SLICE("500 5.5.2 Lines must end with CR LF\r\n"));
+}
+
+static bool read_command(struct session *s)
+{
+	struct slice in = stream_input(s->stream), line = { 0 };
+	size_t used;
+	enum line_status status;
+
+	if (s->state == SESSION_START && session_tls_hello(in)) {
+		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
+		return false;
+	}
+	status = line_read(
+	    &s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
+	stream_take(s->stream, used);
+	if (status == LINE_MORE)
+		return used > 0 && session_has_input(s);
+	s->waiting = false;
+	if (status == LINE_GOOD)
+		command_run(s, line);
+	else
+		bad_line(s, status);
+	return true;
+}
+
+/* True when there may be more to do. */
+static bool step(struct session *s)
+{
+	if (punish(s))
+		return false;
+	if (s->state == SESSION_DATA)
+		return data_input(s);
+	return session_has_input(s) && read_command(s);
+}
+
+static bool between_transactions(const struct session *s)
+{
+	return s->state == SESSION_START || s->state == SESSION_READY;
+}
+
+/* Nothing more can be done now: let the replies go, and see what we wait for. */
+static void settle(struct session *s)
+{
+	int64_t hold_ms = s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS;
+	struct timeval tv = from_ms(hold_ms);
+
+	if (s->dead)
+		return;
+	if (s->gone && !s->busy) {
+		session_end(s);
+	} else if (s->closing) {
+		close_down(s);
+	} else if (s->busy) {
+		if (s->penalty || stream_unsent(s->stream) > 0)
+			event_add(&s->hold, &tv);
+	} else {
+		stream_flush(s->stream);
+		if (stream_eof(s->stream) &&
+		    (s->state != SESSION_DATA || !session_has_input(s))) {
+			session_end(s);
+		} else if (s->worker->draining && between_transactions(s)) {
+			session_bye(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
+			close_down(s);
+		} else if (!s->waiting) {
+			s->waiting = true;
+			s->since_ms = clock_ms();
+		}
+	}
+}
+
+void session_process(struct session *s)
+{
+	if (s->processing || s->dead)
+		return;
+	s->processing = true;
+	while (!s->busy && !s->closing && !s->gone && !s->dead && step(s))
+		;
+	s->processing = false;
+	settle(s);
+}
+
+void session_done(struct session *s)
+{
+	s->busy = false;
+	session_process(s);
+}
+
+static void on_hold(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+
+	(void)fd;
+	(void)what;
+	stream_flush(s->stream);
+	if (!s->penalty)
+		return;
+	s->penalty = false;
+	session_done(s);
+}
+
+/* ---- the stream --------------------------------------------------------------------------- */
+
+/* The client is gone while we work for him. RFC 5321 4.1.1.10: what is pending is cancelled. What
+ * has left for the backend cannot be (W88); and a client that sent more behind it, his QUIT
+ * mostly, and closed his side then is an orderly one. */
+static void client_left(struct session *s)
+{
+	if (data_committed(s) || session_has_input(s))
+		return;
+	session_end(s);
+}
+
+static void on_input(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->lingering) {
+		stream_take(s->stream, stream_input(s->stream).n);
+		if (stream_eof(s->stream))
+			session_end(s);
+	} else if (s->busy) {
+		if (stream_eof(s->stream))
+			client_left(s);
+	} else if (!s->closing) {
+		session_process(s);
+	}
+}
+
+static void on_drained(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->closing)
+		close_down(s);
+}
+
+static void on_failed(void *arg, const char *error)
+{
+	struct session *s = arg;
+
+	log_event(LOG_LEVEL_DEBUG, "client_lost", "id", s->id, "error", error, NULL);
+	if (data_committed(s))
+		s->gone = true;
+	else
+		session_end(s);
+}
+
+static const struct stream_events stream_events = { .on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed };
+
+/* ---- the beginning ------------------------------------------------------------------------ */
+
+/* What came before our greeting: nothing, from an honest client (W33). */
+static void greet(struct session *s)
+{
+	char early[2];
+	ssize_t n = recv(stream_fd(s->stream), early, sizeof(early), MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0 && session_tls_hello(slice_of(early, (size_t)n)))
+		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
+	else if (n > 0)
+		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
+	else if (!bytes_addf(stream_output(s->stream), "220 %s ESMTP Weir\r\n",
+		     s->settings->hostname))
+		s->closing = true;
+	settle(s);
+}
+
+void session_start(
+    struct worker *w, const struct listener *l, int fd, const struct address *client)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || (s->stream = stream_new(w->base, fd, INPUT_MAX, &stream_events, s)) == NULL) {
+		if (s == NULL)
+			evutil_closesocket(fd);
+		free(s);
+		shared_leave(w->shared, w->slot, client);
+		return;
+	}
+	s->worker = w;
+	s->settings = w->settings;
+	s->listener = l;
+	s->client = *client;
+	(void)address_text(client, s->client_text);
+	(void)snprintf(s->id, sizeof(s->id), "%llx",
+	    (unsigned long long)(w->next_id++ << 9 | (unsigned)w->slot));
+	TAILQ_INSERT_TAIL(&w->sessions, s, link);
+	w->count++;
+	event_assign(&s->timer, w->base, -1, 0, on_timer, s);
+	event_assign(&s->hold, w->base, -1, 0, on_hold, s);
+	log_event(LOG_LEVEL_DEBUG, "session", "id", s->id, "client", s->client_text, NULL);
+	s->since_ms = clock_ms();
+	session_arm(s, s->since_ms + s->settings->timeouts.command_s * 1000);
+	greet(s);
+}
+
+void session_drain(struct session *s)
+{
+	if (!s->busy && !s->closing && !session_has_input(s))
+		session_process(s);
+}
+
+void session_cut(struct session *s)
+{
+	if (s->dead)
+		return;
+	if (!s->closing && !data_committed(s)) {
+		session_say(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
+		stream_flush(s->stream);
+	}
+	session_end(s);
+}

@@ -1,0 +1,135 @@
+/*
+ * session - one client's SMTP session: what the files of smtp/ share. Order      one command at a
+ * time: while a filter or a backend is asked (`busy`), what the client sends waits. Replies are
+ * gathered and leave together when nothing more is to be read, or when a question takes long. Life
+ * session_end may be called anywhere; the memory goes when the loop comes round (worker_ended), and
+ * until then `dead` keeps late answers out. Threads    the worker's loop.
+ */
+#ifndef PROXY_SMTP_SESSION_H
+#define PROXY_SMTP_SESSION_H
+
+#include <event2/event_struct.h>
+
+#include "proxy/listen/listener.h"
+#include "proxy/smtp/line.h"
+#include "proxy/stream.h"
+#include "proxy/upstream/relay.h"
+#include "proxy/worker.h"
+
+enum session_state {
+	SESSION_START, /* no HELO yet */
+	SESSION_READY,
+	SESSION_MAIL,  /* MAIL was accepted */
+	SESSION_RCPT,  /* and at least one recipient */
+	SESSION_DATA,  /* 354 was said; the end of the data may have been read */
+	SESSION_STATES,
+};
+
+struct intake;
+
+struct session {
+	TAILQ_ENTRY(session) link;
+	struct worker *worker;
+	const struct proxy_settings *settings;
+	const struct listener *listener;
+	struct stream *stream;
+	struct chain *chain; /* NULL before the first HELO, and where there are no filters */
+	struct relay *relay; /* NULL before the first recipient */
+	struct address client;
+	char client_text[ADDRESS_TEXT_MAX];
+	char id[20];
+	char *helo;
+	enum session_state state;
+	unsigned offered;            /* enum extension, as EHLO said */
+	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
+	bool refused_at_connect;
+	bool esmtp;     /* EHLO, not HELO */
+	bool introduced; /* the filters know of the connection */
+	bool busy, processing, closing, lingering, gone, dead;
+	bool waiting;   /* for a command, since `since_ms` */
+	bool owing;     /* a reply was given since the last soft error delay */
+	bool penalty;   /* ... which is running */
+	struct line_reader reader;
+	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
+	int64_t since_ms;
+	int64_t held_ms; /* since when the filters are behind; 0: they are not */
+	struct event timer, hold;
+
+	/* the transaction */
+	struct mail mail;
+	struct intake *intake;
+	bool utf8, discard;
+	char filter[68]; /* who decided, for the log */
+	int64_t begun_ms;
+};
+
+/* Counted in already (shared_enter); takes fd. */
+void session_start(
+    struct worker *w, const struct listener *l, int fd, const struct address *client);
+void session_end(struct session *s);
+void session_free(struct session *s);
+/* Between commands and transactions: 421. Else as soon as that is so. */
+void session_drain(struct session *s);
+/* The time for draining is over. */
+void session_cut(struct session *s);
+
+/* ---- for smtp/ ---------------------------------------------------------------------------- */
+
+/* Queue a reply: whole lines with CR LF. 421 and 521 close (W49); 5yz counts as an error. */
+void session_say(struct session *s, struct slice wire);
+void session_reply(struct session *s, const struct smtp_reply *r);
+/* Say it, then close. */
+void session_bye(struct session *s, struct slice wire);
+/* The command that made the session busy is answered: go on. */
+void session_done(struct session *s);
+void session_process(struct session *s);
+/* Run the timer out at `at_ms` (clock_ms) at the latest. */
+void session_arm(struct session *s, int64_t at_ms);
+bool session_has_input(const struct session *s);
+/* The client speaks no SMTP: is what he sent the start of TLS? */
+bool session_tls_hello(struct slice in);
+
+/* commands.c: one command line. */
+void command_run(struct session *s, struct slice line);
+
+/* filters.c: questions to the chain, and the macros they need. */
+bool session_filtered(const struct session *s);
+/* False when a filter could not be made ready for want of memory. */
+bool filters_open(struct session *s);
+void filters_introduce(struct session *s);
+void filters_transaction(struct session *s, struct slice address, struct slice domain);
+void filters_recipient(struct session *s, struct slice address, struct slice domain);
+/* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
+bool filters_refused(struct session *s, const struct chain_answer *a);
+
+/* mail_commands.c */
+void command_mail(struct session *s, struct slice argument);
+void command_rcpt(struct session *s, struct slice argument);
+
+/* data.c */
+void command_data(struct session *s, struct slice argument);
+/* Take what lies there of the mail data. True when something was done. */
+bool data_input(struct session *s);
+/* When the time for the mail data is over (W56). */
+int64_t data_deadline(const struct session *s);
+/* Has the message left for the backend, so that the client's end changes nothing? */
+bool data_committed(const struct session *s);
+
+/* transaction.c */
+struct verdict_line {
+	const char *action;          /* "accept", "reject", ... */
+	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
+	const char *backend;         /* server; NULL or "": none was asked */
+	const char *backend_reply;   /* NULL: none */
+};
+/* One log line for a message that came as far as its data. */
+void transaction_log(struct session *s, const struct verdict_line *v);
+/* The log line of a refused MAIL or RCPT. */
+void transaction_log_refusal(struct session *s, const char *stage, const char *recipient,
+    const char *by, const struct smtp_reply *reply);
+/* Forget the transaction whole (W70). aborted: the filters are in the middle of it. */
+void transaction_reset(struct session *s, bool aborted);
+/* The transaction is broken off by the client or by us. */
+void transaction_abort(struct session *s);
+
+#endif

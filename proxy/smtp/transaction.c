@@ -1,0 +1,95 @@
+#include "config.h"
+
+#include "intake.h"
+
+#include <assert.h>
+
+#include "weir/log.h"
+
+static void log_reply(struct log_line *l, const struct smtp_reply *reply)
+{
+	char text[600] = "";
+	struct buf b = BUF_ON(text);
+
+	if (reply != NULL && reply->code != 0)
+		smtp_reply_line(reply, &b);
+	log_z(l, "reply", text[0] != '\0' ? text : NULL);
+}
+
+static void log_envelope(struct log_line *l, const struct session *s)
+{
+	char path[300] = "";
+	struct buf b = BUF_ON(path);
+
+	buf_addf(&b, "<%s>", s->mail.reverse_path != NULL ? s->mail.reverse_path : "");
+	log_z(l, "id", s->mail.id);
+	log_z(l, "client", s->client_text);
+	log_z(l, "helo", s->helo);
+	log_z(l, "from", path);
+}
+
+void transaction_log(struct session *s, const struct verdict_line *v)
+{
+	const char *backend = v->backend != NULL && v->backend[0] != '\0' ? v->backend : NULL;
+	struct log_line l;
+
+	log_begin(&l, LOG_LEVEL_INFO, "message");
+	if (!l.wanted)
+		return;
+	log_envelope(&l, s);
+	log_z(&l, "to", s->mail.recipient_count > 0 ? s->mail.recipients[0].address : NULL);
+	log_int(&l, "rcpts", (int64_t)s->mail.recipient_count);
+	log_int(&l, "bytes", (int64_t)intake_bytes(s->intake));
+	log_z(&l, "backend", backend);
+	log_z(&l, "backend_reply", v->backend_reply);
+	log_z(&l, "filter", s->filter[0] != '\0' ? s->filter : NULL);
+	log_z(&l, "action", v->action);
+	log_reply(&l, v->reply);
+	log_int(&l, "ms", clock_ms() - s->begun_ms);
+	log_end(&l);
+}
+
+void transaction_log_refusal(struct session *s, const char *stage, const char *recipient,
+    const char *by, const struct smtp_reply *reply)
+{
+	struct log_line l;
+
+	atomic_fetch_add_explicit(
+	    &s->worker->shared->slots[s->worker->slot].refused, 1, memory_order_relaxed);
+	log_begin(&l, LOG_LEVEL_INFO, "refused");
+	if (!l.wanted)
+		return;
+	log_envelope(&l, s);
+	log_z(&l, "to", recipient);
+	log_z(&l, "stage", stage);
+	log_z(&l, "by", by);
+	log_reply(&l, reply);
+	log_end(&l);
+}
+
+void transaction_reset(struct session *s, bool aborted)
+{
+	if (s->relay != NULL)
+		relay_reset(s->relay);
+	if (aborted && s->chain != NULL)
+		chain_abort(s->chain);
+	intake_free(&s->intake);
+	if (s->held_ms != 0)
+		stream_pause(s->stream, false);
+	s->held_ms = 0;
+	mail_free(&s->mail);
+	s->utf8 = s->discard = false;
+	if (s->state != SESSION_START)
+		s->state = SESSION_READY;
+	assert(s->mail.reverse_path == NULL && s->mail.recipient_count == 0 &&
+	    s->mail.field_count == 0 && s->mail.body == NULL && s->intake == NULL);
+}
+
+void transaction_abort(struct session *s)
+{
+	if (s->mail.reverse_path == NULL)
+		return;
+	if (s->intake != NULL)
+		transaction_log(s, &(struct verdict_line){ .action = "abort" });
+	transaction_reset(s, true);
+}

@@ -1,0 +1,327 @@
+#include "config.h"
+
+#include "stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/event_struct.h>
+
+/* One read takes at most so much; it lies on the stack while it is looked at, so that an idle
+ * session holds no buffer. */
+#define READ_MAX 65536
+/* Buffers up to this size are kept for the next command or reply. */
+#define KEEP_MAX 4096
+
+struct stream {
+	struct event_base *base;
+	int fd;
+	const struct stream_events *events;
+	void *arg;
+	struct event readable, writable, broken;
+	struct slice fresh;  /* octets just read that nobody took yet; on the stack of on_readable */
+	struct bytes in;     /* octets that had to wait */
+	size_t in_at, input_max;
+	struct bytes out;
+	size_t out_at;
+	int error; /* errno of a failed write, reported from the loop */
+	unsigned depth;
+	bool eof, paused, full, reading, waiting, dead;
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_broken(evutil_socket_t fd, short what, void *arg);
+
+/* Is the read event where eof, pause and room want it? */
+static void watch(struct stream *s)
+{
+	bool want = !s->eof && !s->paused && !s->full && !s->dead && s->error == 0;
+
+	if (want == s->reading)
+		return;
+	s->reading = want;
+	if (want)
+		event_add(&s->readable, NULL);
+	else
+		event_del(&s->readable);
+}
+
+struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
+    const struct stream_events *events, void *arg)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		close(fd);
+		return NULL;
+	}
+	*s = (struct stream){ .base = base,
+		.fd = fd,
+		.events = events,
+		.arg = arg,
+		.input_max = input_max };
+	event_assign(&s->readable, base, fd, EV_READ | EV_PERSIST, on_readable, s);
+	event_assign(&s->writable, base, fd, EV_WRITE, on_writable, s);
+	event_assign(&s->broken, base, fd, 0, on_broken, s);
+	watch(s);
+	return s;
+}
+
+static void release(struct stream *s)
+{
+	bytes_free(&s->in);
+	bytes_free(&s->out);
+	free(s);
+}
+
+void stream_free(struct stream **at)
+{
+	struct stream *s = *at;
+
+	*at = NULL;
+	if (s == NULL)
+		return;
+	s->dead = true;
+	event_del(&s->readable);
+	event_del(&s->writable);
+	event_del(&s->broken);
+	close(s->fd);
+	if (s->depth == 0)
+		release(s);
+}
+
+/* Run one callback; the stream may be freed in it. False when it was. */
+static bool call(struct stream *s, void (*event)(void *arg))
+{
+	s->depth++;
+	event(s->arg);
+	s->depth--;
+	if (s->dead && s->depth == 0)
+		release(s);
+	else
+		return true;
+	return false;
+}
+
+static void fail(struct stream *s, int error)
+{
+	const char *text = strerror(error);
+
+	s->error = error;
+	watch(s);
+	event_del(&s->writable);
+	s->depth++;
+	s->events->on_failed(s->arg, text);
+	s->depth--;
+	if (s->dead && s->depth == 0)
+		release(s);
+}
+
+struct slice stream_input(const struct stream *s)
+{
+	if (s->fresh.n > 0)
+		return s->fresh;
+	return slice_of(s->in.p + s->in_at, s->in.n - s->in_at);
+}
+
+void stream_take(struct stream *s, size_t n)
+{
+	if (s->fresh.n > 0) {
+		s->fresh = slice_sub(s->fresh, n, s->fresh.n);
+		return;
+	}
+	s->in_at += n;
+	if (s->in_at < s->in.n)
+		return;
+	s->full = false;
+	watch(s);
+}
+
+/* What was taken may still be looked at until now. */
+static void tidy(struct stream *s)
+{
+	if (s->in.n == 0 || s->in_at < s->in.n)
+		return;
+	s->in_at = 0;
+	if (s->in.cap > KEEP_MAX)
+		bytes_free(&s->in);
+	else
+		bytes_clear(&s->in);
+}
+
+bool stream_eof(const struct stream *s)
+{
+	return s->eof;
+}
+
+void stream_pause(struct stream *s, bool pause)
+{
+	s->paused = pause;
+	watch(s);
+}
+
+/* What nobody took of a fresh read waits on the heap. */
+static bool keep_fresh(struct stream *s)
+{
+	struct slice rest = s->fresh;
+
+	s->fresh = (struct slice){ 0 };
+	tidy(s);
+	if (rest.n > 0 && !bytes_add(&s->in, rest))
+		return false;
+	s->full = s->in.n - s->in_at >= s->input_max;
+	watch(s);
+	return true;
+}
+
+/* Octets lie there already: what comes now is put behind them. */
+static ssize_t read_behind(struct stream *s)
+{
+	size_t room = s->input_max - (s->in.n - s->in_at);
+	ssize_t n;
+
+	if (s->in_at > 0) {
+		memmove(s->in.p, s->in.p + s->in_at, s->in.n - s->in_at);
+		s->in.n -= s->in_at;
+		s->in_at = 0;
+	}
+	if (room > READ_MAX)
+		room = READ_MAX;
+	if (!bytes_reserve(&s->in, room)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	n = recv(s->fd, s->in.p + s->in.n, room, 0);
+	if (n > 0)
+		s->in.n += (size_t)n;
+	s->full = s->in.n >= s->input_max;
+	return n;
+}
+
+static void got(struct stream *s, ssize_t n)
+{
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		fail(s, errno);
+		return;
+	}
+	s->eof = n == 0;
+	watch(s);
+	if (call(s, s->events->on_input) && !keep_fresh(s))
+		fail(s, ENOMEM);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+	char octets[READ_MAX];
+	ssize_t n;
+
+	(void)what;
+	if (s->in.n > s->in_at) {
+		got(s, read_behind(s));
+		return;
+	}
+	n = recv(fd, octets, s->input_max < READ_MAX ? s->input_max : READ_MAX, 0);
+	if (n > 0)
+		s->fresh = slice_of(octets, (size_t)n);
+	got(s, n);
+}
+
+/* A write failed: what the peer said before it went is read first, then the owner hears of it. */
+static void on_broken(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+	char octets[READ_MAX];
+	ssize_t n = s->eof ? 0 : recv(fd, octets, sizeof(octets), 0);
+
+	(void)what;
+	if (n > 0 && s->in.n == s->in_at) {
+		s->fresh = slice_of(octets, (size_t)n);
+		if (!call(s, s->events->on_input))
+			return;
+		s->fresh = (struct slice){ 0 };
+	}
+	fail(s, s->error);
+}
+
+struct bytes *stream_output(struct stream *s)
+{
+	return &s->out;
+}
+
+size_t stream_unsent(const struct stream *s)
+{
+	return s->out.n - s->out_at;
+}
+
+/* Write what the socket takes. True when nothing is left. */
+static bool write_out(struct stream *s)
+{
+	while (s->out_at < s->out.n) {
+		ssize_t n = send(s->fd, s->out.p + s->out_at, s->out.n - s->out_at, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			if (errno != EAGAIN)
+				s->error = errno;
+			return false;
+		}
+		s->out_at += (size_t)n;
+	}
+	s->out_at = 0;
+	if (s->out.cap > 4 * READ_MAX)
+		bytes_free(&s->out);
+	else
+		bytes_clear(&s->out);
+	return true;
+}
+
+void stream_flush(struct stream *s)
+{
+	tidy(s);
+	if (s->waiting || s->error != 0 || s->out.n == s->out_at)
+		return;
+	if (write_out(s))
+		return;
+	if (s->error != 0) {
+		/* The owner is in the middle of something: tell it from the loop. */
+		watch(s);
+		event_active(&s->broken, EV_READ, 0);
+		return;
+	}
+	s->waiting = true;
+	event_add(&s->writable, NULL);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)fd;
+	(void)what;
+	s->waiting = false;
+	if (write_out(s))
+		(void)call(s, s->events->on_drained);
+	else if (s->error != 0)
+		on_broken(s->fd, 0, s);
+	else {
+		s->waiting = true;
+		event_add(&s->writable, NULL);
+	}
+}
+
+void stream_shut(struct stream *s)
+{
+	(void)shutdown(s->fd, SHUT_WR);
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}

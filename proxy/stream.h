@@ -1,0 +1,45 @@
+/*
+ * stream - a connected socket with its octets in and out: the bottom of both SMTP sides. TLS will
+ * live here. Input      lies in place until it is taken, and may be looked at until the next
+ * stream_flush or the return to the loop; at most input_max octets wait, then the
+ * peer is not read (back-pressure). Output     is appended to stream_output() and leaves with
+ * stream_flush(), which writes at once and lets only what the socket refuses wait for the loop.
+ * Callbacks  run from the event loop, never inside a call of ours; stream_free may be called in
+ * them. Threads    one loop.
+ */
+#ifndef PROXY_STREAM_H
+#define PROXY_STREAM_H
+
+#include <event2/event.h>
+
+#include "weir/slice.h"
+
+struct stream;
+
+struct stream_events {
+	void (*on_input)(void *arg);   /* more octets lie there, or stream_eof turned true */
+	void (*on_drained)(void *arg); /* all output that had to wait is written */
+	void (*on_failed)(void *arg, const char *error); /* reset or not writable: no more events */
+};
+
+/* Takes fd (non-blocking) over. NULL without memory: fd is closed. */
+struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
+    const struct stream_events *events, void *arg);
+/* Closes the socket. What was not flushed is lost. */
+void stream_free(struct stream **s);
+
+struct slice stream_input(const struct stream *s);
+void stream_take(struct stream *s, size_t n);
+bool stream_eof(const struct stream *s);
+/* Do not read, whatever the room; or read again. */
+void stream_pause(struct stream *s, bool pause);
+
+struct bytes *stream_output(struct stream *s);
+void stream_flush(struct stream *s);
+/* Octets that were flushed and wait for the socket, or were not flushed yet. */
+size_t stream_unsent(const struct stream *s);
+/* No more output will follow: the peer sees the end after what is written. */
+void stream_shut(struct stream *s);
+int stream_fd(const struct stream *s);
+
+#endif

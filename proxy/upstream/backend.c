@@ -1,0 +1,461 @@
+#include "config.h"
+
+#include "backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <event2/event_struct.h>
+
+#include "dial.h"
+#include "proxy/stream.h"
+#include "weir/log.h"
+#include "weir/smtp_data.h"
+
+/* So much encoded mail data is made before it is written, and again when that is gone. */
+#define CONTENT_STEP 65536
+#define FAREWELL_S   5
+
+enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
+
+struct backend {
+	struct route *route;
+	const struct backend_events *events;
+	void *arg;
+	enum state state;
+	size_t *order; /* servers still to be tried, for as long as we are not ready */
+	size_t tried;
+	struct dial *dial;
+	struct stream *stream;
+	struct event timer;
+	struct abilities abilities;
+	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
+	size_t count;
+	struct {
+		const struct mail *mail; /* NULL: no mail data is being sent */
+		size_t field;
+		uint64_t offset;
+		bool separator, ended;
+		struct smtp_data_encoder encoder;
+	} content;
+	TAILQ_ENTRY(backend) link; /* among the farewells */
+	unsigned depth;
+	bool dead, lost;
+};
+
+static void try_next(struct backend *b, const char *error);
+
+const struct abilities *backend_abilities(const struct backend *b)
+{
+	return &b->abilities;
+}
+
+static size_t current(const struct backend *b)
+{
+	return b->order[b->tried - 1];
+}
+
+const char *backend_server(const struct backend *b)
+{
+	return b->tried > 0 ? b->route->servers[current(b)].text : b->route->name;
+}
+
+static void release(struct backend *b)
+{
+	free(b->order);
+	free(b);
+}
+
+void backend_close(struct backend **at)
+{
+	struct backend *b = *at;
+
+	*at = NULL;
+	if (b == NULL)
+		return;
+	if (b->state == FAREWELL)
+		TAILQ_REMOVE(&b->route->upstream->farewells, b, link);
+	event_del(&b->timer);
+	dial_cancel(&b->dial);
+	stream_free(&b->stream);
+	b->dead = true;
+	if (b->depth == 0)
+		release(b);
+}
+
+/* Around every call into the owner: it may close us in it. False when it did. */
+static bool leave(struct backend *b)
+{
+	b->depth--;
+	if (!b->dead)
+		return true;
+	if (b->depth == 0)
+		release(b);
+	return false;
+}
+
+static void set_timeout(struct backend *b, int64_t seconds)
+{
+	event_add(&b->timer, &(struct timeval){ .tv_sec = seconds });
+}
+
+static void lose(struct backend *b, enum backend_loss loss, const char *error)
+{
+	if (b->state == FAREWELL) {
+		backend_close(&b);
+		return;
+	}
+	if (b->state != READY) {
+		try_next(b, error);
+		return;
+	}
+	if (b->lost)
+		return;
+	b->lost = true;
+	event_del(&b->timer);
+	b->depth++;
+	b->events->on_lost(b->arg, loss, error);
+	(void)leave(b);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	lose(arg, BACKEND_TIMEOUT, "no answer in time");
+}
+
+/* ---- abilities ---------------------------------------------------------------------------- */
+
+static const struct {
+	struct slice keyword;
+	enum extension bit;
+} extensions[] = {
+	{ SLICE("PIPELINING"), EXTENSION_PIPELINING },
+	{ SLICE("SIZE"), EXTENSION_SIZE },
+	{ SLICE("8BITMIME"), EXTENSION_8BITMIME },
+	{ SLICE("DSN"), EXTENSION_DSN },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
+	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
+};
+
+static void learn(struct abilities *a, struct slice text)
+{
+	(void)slice_cut(&text, '\n'); /* the first line greets */
+	while (text.n > 0) {
+		struct slice line = slice_cut(&text, '\n');
+		struct slice keyword = slice_cut(&line, ' ');
+
+		for (size_t i = 0; i < COUNT(extensions); i++)
+			if (slice_ieq(keyword, extensions[i].keyword))
+				a->extensions |= extensions[i].bit;
+		if (slice_ieq(keyword, SLICE("SIZE")))
+			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
+	}
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+static void say_hello(struct backend *b, enum state state, const char *verb)
+{
+	b->state = state;
+	(void)bytes_addf(stream_output(b->stream), "%s %s\r\n", verb,
+	    b->route->upstream->settings->hostname);
+	stream_flush(b->stream);
+}
+
+static void ready(struct backend *b)
+{
+	b->state = READY;
+	event_del(&b->timer);
+	route_reached(b->route, current(b), &b->abilities);
+	b->depth++;
+	b->events->on_ready(b->arg, NULL);
+	(void)leave(b);
+}
+
+/* One reply before we are ready. False when the connection is not to be used any more. */
+static void on_hello_reply(struct backend *b, const struct smtp_reply *r)
+{
+	char text[256];
+	struct buf line = BUF_ON(text);
+	bool good = smtp_reply_class(r) == 2;
+
+	if (good && b->state == EHLO)
+		learn(&b->abilities, slice_z(r->text));
+	if (good && b->state == GREETING)
+		say_hello(b, EHLO, "EHLO");
+	else if (good)
+		ready(b);
+	else if (b->state == EHLO && smtp_reply_class(r) == 5)
+		say_hello(b, HELO, "HELO");
+	else {
+		text[0] = '\0';
+		smtp_reply_line(r, &line);
+		try_next(b, text[0] != '\0' ? text : "refused");
+	}
+}
+
+/* ---- replies ------------------------------------------------------------------------------ */
+
+static void next_timeout(struct backend *b)
+{
+	const struct proxy_settings *s = b->route->upstream->settings;
+
+	if (b->count == 0)
+		event_del(&b->timer);
+	else
+		set_timeout(b, b->under_way[0] == BACKEND_CONTENT && b->content.ended
+			? s->timeouts.backend_data_s
+			: s->timeouts.backend_reply_s);
+}
+
+/* False when the connection is no more. */
+static bool on_command_reply(struct backend *b, const struct smtp_reply *r)
+{
+	enum backend_verb verb = b->under_way[0];
+
+	if (b->count == 0) {
+		/* A 421 for an idle connection, mostly. */
+		lose(b, BACKEND_CLOSED, "an unasked reply");
+		return false;
+	}
+	b->count--;
+	memmove(b->under_way, b->under_way + 1, b->count * sizeof(*b->under_way));
+	next_timeout(b);
+	b->depth++;
+	b->events->on_reply(b->arg, verb, r);
+	return leave(b) && !b->lost;
+}
+
+static bool on_one_reply(struct backend *b, const struct smtp_reply *r)
+{
+	if (b->state == READY)
+		return on_command_reply(b, r);
+	if (b->state == FAREWELL)
+		backend_close(&b);
+	else {
+		struct stream *was = b->stream;
+
+		b->depth++;
+		on_hello_reply(b, r);
+		return leave(b) && b->stream == was;
+	}
+	return false;
+}
+
+static void on_input(void *arg)
+{
+	struct backend *b = arg;
+	struct smtp_reply r;
+	struct err e;
+	size_t used;
+	int rc;
+
+	while ((rc = smtp_reply_parse(stream_input(b->stream), &used, &r, &e)) > 0) {
+		stream_take(b->stream, used);
+		if (!on_one_reply(b, &r))
+			return;
+	}
+	if (rc < 0)
+		lose(b, BACKEND_GARBAGE, e.text);
+	else if (stream_eof(b->stream))
+		lose(b, BACKEND_CLOSED, "connection closed");
+}
+
+static void on_failed(void *arg, const char *error)
+{
+	lose(arg, BACKEND_CLOSED, error);
+}
+
+/* ---- mail data ---------------------------------------------------------------------------- */
+
+/* Encode the next piece. 1: more to come; 0: that was all; -1: *e. */
+static int content_step(struct backend *b, struct bytes *out, struct err *e)
+{
+	const struct mail *m = b->content.mail;
+	char octets[CONTENT_STEP];
+	struct slice piece;
+
+	if (b->content.field < m->field_count) {
+		const struct mail_field *f = &m->fields[b->content.field++];
+
+		smtp_data_encode(&b->content.encoder, slice_of(f->line, f->n), out);
+		return 1;
+	}
+	if (m->separator && !b->content.separator) {
+		b->content.separator = true;
+		smtp_data_encode(&b->content.encoder, SLICE("\r\n"), out);
+		return 1;
+	}
+	if (m->body == NULL || b->content.offset >= spool_size(m->body))
+		return 0;
+	if (spool_read(m->body, b->content.offset, octets, sizeof(octets), &piece, e) < 0)
+		return -1;
+	b->content.offset += piece.n;
+	smtp_data_encode(&b->content.encoder, piece, out);
+	return 1;
+}
+
+/* Give the socket as much as it takes. */
+static void pump(struct backend *b)
+{
+	struct bytes *out = stream_output(b->stream);
+	struct err e = { "out of memory" };
+	int rc = 1;
+
+	while (rc > 0 && stream_unsent(b->stream) == 0) {
+		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
+			;
+		if (rc == 0) {
+			smtp_data_encode_end(&b->content.encoder, out);
+			b->content.ended = true;
+		}
+		if (rc < 0 || out->failed) {
+			b->content.ended = false;
+			bytes_clear(out); /* nothing of this may look like an end to the backend */
+			lose(b, BACKEND_OURS, e.text);
+			return;
+		}
+		stream_flush(b->stream);
+	}
+	next_timeout(b);
+}
+
+static void on_drained(void *arg)
+{
+	struct backend *b = arg;
+
+	if (b->content.mail != NULL && !b->content.ended)
+		pump(b);
+}
+
+void backend_content(struct backend *b, const struct mail *m)
+{
+	(void)backend_command(b, BACKEND_CONTENT);
+	memset(&b->content, 0, sizeof(b->content));
+	b->content.mail = m;
+	pump(b);
+}
+
+bool backend_committed(const struct backend *b)
+{
+	return b->content.ended && stream_unsent(b->stream) == 0;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static const struct stream_events stream_events = { .on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed };
+
+static void on_dialled(int fd, const char *error, void *arg)
+{
+	struct backend *b = arg;
+
+	b->dial = NULL;
+	if (error != NULL) {
+		try_next(b, error);
+		return;
+	}
+	b->state = GREETING;
+	b->stream = stream_new(
+	    b->route->upstream->base, fd, SMTP_REPLY_WIRE_MAX + 1, &stream_events, b);
+	if (b->stream == NULL)
+		try_next(b, "out of memory");
+}
+
+/* error: what became of the server that was tried last; NULL before the first. */
+static void try_next(struct backend *b, const char *error)
+{
+	struct upstream *u = b->route->upstream;
+	char last[512] = "";
+
+	if (error != NULL) {
+		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
+		route_failed(b->route, current(b), error);
+	}
+	dial_cancel(&b->dial);
+	stream_free(&b->stream);
+	b->abilities = (struct abilities){ 0 };
+	while (b->tried < b->route->count) {
+		const struct server *s = &b->route->servers[b->order[b->tried++]];
+
+		b->state = DIALLING;
+		set_timeout(b, u->settings->timeouts.connect_s);
+		b->dial = dial_start(u->base, u->dns, &s->endpoint, on_dialled, b);
+		if (b->dial != NULL)
+			return;
+	}
+	event_del(&b->timer);
+	b->depth++;
+	b->events->on_ready(b->arg, last[0] != '\0' ? last : "out of memory");
+	(void)leave(b);
+}
+
+struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg)
+{
+	struct backend *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	b->route = r;
+	b->events = events;
+	b->arg = arg;
+	if ((b->order = calloc(r->count, sizeof(*b->order))) == NULL) {
+		free(b);
+		return NULL;
+	}
+	route_order(r, b->order);
+	event_assign(&b->timer, r->upstream->base, -1, 0, on_timeout, b);
+	b->state = DIALLING;
+	b->tried = 1;
+	set_timeout(b, r->upstream->settings->timeouts.connect_s);
+	b->dial = dial_start(
+	    r->upstream->base, r->upstream->dns, &r->servers[b->order[0]].endpoint, on_dialled, b);
+	if (b->dial == NULL)
+		backend_close(&b);
+	return b;
+}
+
+struct bytes *backend_command(struct backend *b, enum backend_verb verb)
+{
+	if (b->count == BACKEND_UNDER_WAY_MAX)
+		return NULL;
+	b->under_way[b->count++] = verb;
+	if (verb != BACKEND_CONTENT)
+		b->content.ended = false;
+	return stream_output(b->stream);
+}
+
+void backend_flush(struct backend *b)
+{
+	stream_flush(b->stream);
+	next_timeout(b);
+}
+
+void backend_quit(struct backend **at)
+{
+	struct backend *b = *at;
+
+	*at = NULL;
+	if (b == NULL)
+		return;
+	if (b->state != READY || b->lost || b->count > 0) {
+		backend_close(&b);
+		return;
+	}
+	b->state = FAREWELL;
+	TAILQ_INSERT_TAIL(&b->route->upstream->farewells, b, link);
+	(void)bytes_add(stream_output(b->stream), SLICE("QUIT\r\n"));
+	stream_flush(b->stream);
+	set_timeout(b, FAREWELL_S);
+}
+
+void backend_drop_farewells(struct upstream *u)
+{
+	struct backend *b;
+
+	while ((b = TAILQ_FIRST(&u->farewells)) != NULL)
+		backend_close(&b);
+}

@@ -1,0 +1,57 @@
+/*
+ * backend - one connection to a backend server, as an SMTP client: dial, greeting, EHLO, commands,
+ * mail data. Opening    the servers of a route are tried in order until one greets us; on_ready
+ * tells. Commands   are queued with backend_command, leave with backend_flush, and are answered in
+ * order through on_reply. Several may be under way where the backend lists PIPELINING. Loss       a
+ * connection that closes, hangs or talks nonsense tells on_lost once; the owner then calls
+ * backend_close. Callbacks  from the event loop only; backend_close and backend_quit may be called
+ * in them.
+ */
+#ifndef PROXY_UPSTREAM_BACKEND_H
+#define PROXY_UPSTREAM_BACKEND_H
+
+#include "proxy/mail.h"
+#include "proxy/upstream/upstream.h"
+#include "weir/smtp_reply.h"
+
+enum backend_verb {
+	BACKEND_RSET,
+	BACKEND_MAIL,
+	BACKEND_RCPT,
+	BACKEND_DATA,
+	BACKEND_CONTENT, /* the mail data: its reply is the one after the dot, or an early one */
+};
+
+enum backend_loss { BACKEND_CLOSED, BACKEND_TIMEOUT, BACKEND_GARBAGE, BACKEND_OURS };
+
+struct backend_events {
+	void (*on_ready)(void *arg, const char *error); /* NULL: ready for commands */
+	void (*on_reply)(void *arg, enum backend_verb verb, const struct smtp_reply *reply);
+	void (*on_lost)(void *arg, enum backend_loss loss, const char *error);
+};
+
+#define BACKEND_UNDER_WAY_MAX 4
+
+/* NULL without memory: nothing was started. */
+struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg);
+/* Close at once. NULL is fine. */
+void backend_close(struct backend **b);
+/* QUIT, and let the connection end by itself; for one that waits for nothing. */
+void backend_quit(struct backend **b);
+
+const struct abilities *backend_abilities(const struct backend *b);
+const char *backend_server(const struct backend *b); /* "127.0.0.1:2526", for the log */
+
+/* The line to be sent goes into the returned buffer, CR LF included; NULL when too many are under
+ * way. */
+struct bytes *backend_command(struct backend *b, enum backend_verb verb);
+void backend_flush(struct backend *b);
+/* After 354: send m's fields and body as mail data, under back-pressure, then the dot. m must not
+ * change until on_reply or on_lost. */
+void backend_content(struct backend *b, const struct mail *m);
+/* Has the dot left for the backend? From then on a lost connection leaves the message in doubt. */
+bool backend_committed(const struct backend *b);
+
+void backend_drop_farewells(struct upstream *u);
+
+#endif

@@ -1,0 +1,554 @@
+#include "config.h"
+
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <event2/event_struct.h>
+
+#include "backend.h"
+#include "weir/log.h"
+
+/* An idle SMTP session holds no backend connection for longer than this. */
+#define IDLE_S 2
+
+enum job { NOTHING, RECIPIENT, MESSAGE };
+
+struct relay {
+	struct upstream *upstream;
+	struct backend *backend; /* NULL: none, or lost */
+	const char *server;      /* asked last; lives in the route */
+	bool ready;              /* greeted, and nothing known against it */
+	bool reused;             /* an earlier transaction used the connection */
+	bool resetting;          /* RSET is under way */
+	bool begun;              /* MAIL was sent in this transaction */
+	bool mail_accepted;
+	bool content;   /* the mail data is on its way: no replay any more */
+	bool replayed;  /* this transaction's one second chance is used */
+	size_t asked;   /* recipients sent on this connection in this transaction ... */
+	size_t granted; /* ... and accepted */
+	/* Of MAIL, or of a transaction that broke: answers all that follows. Code 0: none. */
+	struct relay_answer refusal;
+	enum job job;
+	const struct mail *mail; /* NULL between transactions */
+	relay_done_fn *done;
+	void *arg;
+	struct event soon, idle;
+};
+
+static const char lost_text[] = "The connection to the mail server was lost, try again later";
+
+static const struct backend_events events;
+static void advance(struct relay *r);
+
+/* ---- answers ------------------------------------------------------------------------------ */
+
+/* Always the last thing a function does: the session may start its next question in it. */
+static void finish(struct relay *r, struct relay_answer *a)
+{
+	relay_done_fn *done = r->done;
+	void *arg = r->arg;
+
+	r->job = NOTHING;
+	a->server = r->server;
+	done(a, arg);
+}
+
+/* The transaction broke for good: what follows of it gets the same answer (W84). */
+static void refuse(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	smtp_reply_set(&r->refusal.reply, code, enhanced, "%s", text);
+	r->refusal.backend_said = false;
+}
+
+static void break_off(struct relay *r, int code, const char *enhanced, const char *text)
+{
+	refuse(r, code, enhanced, text);
+	finish(r, &r->refusal);
+}
+
+/* W101: an enhanced code of the reply's class where the backend gave none. */
+static void complete(struct smtp_reply *reply, const char *good)
+{
+	const char *enhanced = reply->code / 100 == 2 ? good : reply->code / 100 == 4 ? "4.0.0" : "5.0.0";
+
+	if (reply->enhanced[0] == '\0')
+		(void)snprintf(reply->enhanced, sizeof(reply->enhanced), "%s", enhanced);
+}
+
+/* The backend's words as the client may hear them (W76, W93, W100). */
+static void to_client(const struct smtp_reply *said, const char *good, struct relay_answer *a)
+{
+	int class = smtp_reply_class(said);
+
+	a->backend_said = false;
+	a->in_doubt = false;
+	if (said->code == 421)
+		smtp_reply_set(&a->reply, 451, "4.3.2", "The mail server is going down, try again later");
+	else if (said->code == 530 || said->code == 535)
+		smtp_reply_set(&a->reply, 451, "4.3.5", "The mail server refuses this relay, try again later");
+	else if (class != 2 && class != 4 && class != 5)
+		smtp_reply_set(&a->reply, 451, "4.3.0", "The mail server gave an unexpected answer, try again later");
+	else {
+		a->reply = *said;
+		complete(&a->reply, good);
+		a->backend_said = true;
+	}
+}
+
+/* ---- the connection ----------------------------------------------------------------------- */
+
+static void forget_progress(struct relay *r)
+{
+	r->begun = r->mail_accepted = r->content = false;
+	r->asked = r->granted = 0;
+}
+
+static void drop(struct relay *r)
+{
+	backend_close(&r->backend);
+	r->ready = r->resetting = false;
+	forget_progress(r);
+}
+
+static void answer_soon(struct relay *r)
+{
+	event_active(&r->soon, EV_TIMEOUT, 0);
+}
+
+static void connect_backend(struct relay *r)
+{
+	struct route *route =
+	    upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
+
+	r->ready = r->reused = false;
+	if ((r->backend = backend_open(route, &events, r)) != NULL)
+		return;
+	refuse(r, 451, "4.3.0", "Out of memory, try again later");
+	answer_soon(r);
+}
+
+static void on_ready(void *arg, const char *error)
+{
+	struct relay *r = arg;
+
+	if (error == NULL) {
+		r->ready = true;
+		r->server = backend_server(r->backend);
+		advance(r);
+		return;
+	}
+	log_event(LOG_LEVEL_WARN, "backend_unreachable", "id", r->mail->id, "error", error, NULL);
+	drop(r);
+	/* After a loss the recipients granted before are lost with it (W84). */
+	if (r->replayed)
+		break_off(r, 451, "4.4.2", lost_text);
+	else
+		break_off(r, 451, "4.4.1", "The mail server cannot be reached, try again later");
+}
+
+/* The one second chance, on a fresh connection, as long as nothing is committed (W82, W84). */
+static bool replay(struct relay *r)
+{
+	bool may = !r->replayed && !r->content;
+
+	drop(r);
+	if (!may)
+		return false;
+	r->replayed = true;
+	advance(r);
+	return true;
+}
+
+static void on_lost(void *arg, enum backend_loss loss, const char *error)
+{
+	struct relay *r = arg;
+	struct relay_answer a = { .in_doubt = r->content && backend_committed(r->backend) };
+	bool content = r->content;
+
+	log_event(r->job == NOTHING ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "backend_lost", "id",
+	    r->mail != NULL ? r->mail->id : NULL, "server", r->server, "error", error, NULL);
+	if (r->job == NOTHING) {
+		drop(r);
+	} else if (content) {
+		drop(r);
+		if (loss == BACKEND_OURS)
+			smtp_reply_set(&a.reply, 451, "4.3.0", "Local trouble, try again later");
+		else
+			smtp_reply_set(&a.reply, 451, "4.4.2", "%s", lost_text);
+		finish(r, &a);
+	} else if (loss != BACKEND_CLOSED || !replay(r)) {
+		drop(r);
+		break_off(r, 451, "4.4.2", lost_text);
+	}
+}
+
+/* ---- what is sent ------------------------------------------------------------------------- */
+
+/* Which extension a parameter needs at the backend. What it does not list is not sent (W111). */
+static const struct {
+	struct slice keyword;
+	enum extension needs;
+} needs[] = {
+	{ SLICE("SIZE"), EXTENSION_SIZE },
+	{ SLICE("BODY"), EXTENSION_8BITMIME },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
+	{ SLICE("RET"), EXTENSION_DSN },
+	{ SLICE("ENVID"), EXTENSION_DSN },
+	{ SLICE("NOTIFY"), EXTENSION_DSN },
+	{ SLICE("ORCPT"), EXTENSION_DSN },
+};
+
+static bool may_send(struct slice parameter, unsigned extensions)
+{
+	struct slice keyword = slice_cut(&parameter, '=');
+
+	for (size_t i = 0; i < COUNT(needs); i++)
+		if (slice_ieq(keyword, needs[i].keyword))
+			return (extensions & needs[i].needs) != 0;
+	return false;
+}
+
+static void add_parameters(struct bytes *out, const char *parameters, unsigned extensions)
+{
+	struct slice rest = slice_z(parameters);
+
+	while (rest.n > 0) {
+		struct slice one = slice_cut(&rest, ' ');
+
+		if (may_send(one, extensions)) {
+			(void)bytes_addc(out, ' ');
+			(void)bytes_add(out, one);
+		}
+	}
+}
+
+static bool has_parameter(const char *parameters, struct slice wanted)
+{
+	struct slice rest = slice_z(parameters);
+
+	while (rest.n > 0)
+		if (slice_ieq(slice_cut(&rest, ' '), wanted))
+			return true;
+	return false;
+}
+
+/* W112: what the message needs and the backend cannot do is refused, never transcoded. */
+static bool check_abilities(struct relay *r)
+{
+	unsigned extensions = backend_abilities(r->backend)->extensions;
+	const char *parameters = r->mail->parameters;
+
+	if (!(extensions & EXTENSION_SMTPUTF8) && has_parameter(parameters, SLICE("SMTPUTF8")))
+		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
+	else if (!(extensions & EXTENSION_8BITMIME) &&
+	    has_parameter(parameters, SLICE("BODY=8BITMIME")))
+		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
+	return r->refusal.reply.code == 0;
+}
+
+static void send_path(struct relay *r, enum backend_verb verb, const char *command,
+    const char *address, const char *parameters)
+{
+	struct bytes *out = backend_command(r->backend, verb);
+
+	(void)bytes_add(out, slice_z(command));
+	(void)bytes_add(out, slice_z(address));
+	(void)bytes_addc(out, '>');
+	add_parameters(out, parameters, backend_abilities(r->backend)->extensions);
+	(void)bytes_add(out, SLICE("\r\n"));
+}
+
+static void send_recipient(struct relay *r)
+{
+	const struct mail_recipient *to = &r->mail->recipients[r->asked++];
+
+	send_path(r, BACKEND_RCPT, "RCPT TO:<", to->address, to->parameters);
+}
+
+static void send_plain(struct relay *r, enum backend_verb verb, struct slice line)
+{
+	(void)bytes_add(backend_command(r->backend, verb), line);
+	backend_flush(r->backend);
+}
+
+static void send_mail(struct relay *r)
+{
+	bool pipelining = backend_abilities(r->backend)->extensions & EXTENSION_PIPELINING;
+
+	if (!check_abilities(r)) {
+		answer_soon(r);
+		return;
+	}
+	r->begun = true;
+	send_path(r, BACKEND_MAIL, "MAIL FROM:<", r->mail->reverse_path, r->mail->parameters);
+	if (pipelining)
+		send_recipient(r);
+	backend_flush(r->backend);
+}
+
+/* The backend is to forget the transaction, where it knows of one. */
+static void send_rset(struct relay *r)
+{
+	bool begun = r->begun;
+
+	forget_progress(r);
+	if (r->backend == NULL || !r->ready || r->resetting || !begun)
+		return;
+	r->resetting = true;
+	send_plain(r, BACKEND_RSET, SLICE("RSET\r\n"));
+}
+
+/* Bring the backend one step nearer to where the transaction is. */
+static void advance(struct relay *r)
+{
+	if (r->backend == NULL)
+		connect_backend(r);
+	else if (!r->ready || r->resetting)
+		return;
+	else if (!r->begun)
+		send_mail(r);
+	else if (!r->mail_accepted || r->asked > r->granted)
+		return;
+	else if (r->asked < r->mail->recipient_count) {
+		send_recipient(r);
+		backend_flush(r->backend);
+	} else if (r->job == MESSAGE)
+		send_plain(r, BACKEND_DATA, SLICE("DATA\r\n"));
+}
+
+/* ---- what comes back ---------------------------------------------------------------------- */
+
+static void on_rset_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	r->resetting = false;
+	if (smtp_reply_class(reply) != 2)
+		drop(r);
+	if (r->job != NOTHING)
+		advance(r);
+}
+
+static void on_mail_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	if (smtp_reply_class(reply) == 2) {
+		r->mail_accepted = true;
+		advance(r);
+		return;
+	}
+	to_client(reply, "2.1.0", &r->refusal);
+	/* The answer to a recipient that went along must be read first. */
+	if (r->asked == 0)
+		finish(r, &r->refusal);
+}
+
+/* A recipient that was accepted once is refused in a replay, or one that a filter put in is
+ * refused: nobody may lose the message silently, so all of it is refused. */
+static void on_replay_refused(struct relay *r, const struct smtp_reply *reply)
+{
+	if (r->job == MESSAGE && r->mail->envelope_edited) {
+		to_client(reply, "", &r->refusal);
+		finish(r, &r->refusal);
+		return;
+	}
+	break_off(r, 451, "4.4.2", lost_text);
+}
+
+static void on_rcpt_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	bool last = r->job == RECIPIENT && r->asked == r->mail->recipient_count;
+	struct relay_answer a;
+
+	if (r->refusal.reply.code != 0) {
+		finish(r, &r->refusal); /* MAIL was refused before it */
+		return;
+	}
+	if (smtp_reply_class(reply) == 2)
+		r->granted++;
+	else if (!last) {
+		on_replay_refused(r, reply);
+		return;
+	} else
+		r->asked--;
+	if (!last) {
+		advance(r);
+		return;
+	}
+	to_client(reply, "2.1.5", &a);
+	finish(r, &a);
+}
+
+static void on_data_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	struct relay_answer a;
+	int class = smtp_reply_class(reply);
+
+	if (reply->code == 354) {
+		r->content = true;
+		backend_content(r->backend, r->mail);
+		return;
+	}
+	to_client(reply, "", &a);
+	if (class != 4 && class != 5) {
+		drop(r); /* W86 */
+		smtp_reply_set(&a.reply, 451, "4.3.0", "The mail server gave an unexpected answer, try again later");
+		a.backend_said = false;
+	}
+	finish(r, &a);
+}
+
+static void on_content_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	bool early = !backend_committed(r->backend);
+	struct relay_answer a;
+	int class = smtp_reply_class(reply);
+
+	to_client(reply, "2.0.0", &a);
+	if (early && class != 4 && class != 5) {
+		smtp_reply_set(&a.reply, 451, "4.4.2", "%s", lost_text); /* W87 */
+		a.backend_said = false;
+	}
+	if (early || class == 3)
+		drop(r);
+	else
+		forget_progress(r);
+	finish(r, &a);
+}
+
+/* 421: the connection is no more, whatever was asked (W76, W82). */
+static void on_shutdown(struct relay *r, const struct smtp_reply *reply)
+{
+	if (r->job == NOTHING) {
+		drop(r);
+		return;
+	}
+	if (r->reused && replay(r))
+		return;
+	drop(r);
+	to_client(reply, "", &r->refusal);
+	finish(r, &r->refusal);
+}
+
+static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply *reply)
+{
+	static void (*const handlers[])(struct relay *, const struct smtp_reply *) = {
+		[BACKEND_RSET] = on_rset_reply,
+		[BACKEND_MAIL] = on_mail_reply,
+		[BACKEND_RCPT] = on_rcpt_reply,
+		[BACKEND_DATA] = on_data_reply,
+		[BACKEND_CONTENT] = on_content_reply,
+	};
+	struct relay *r = arg;
+
+	if (reply->code == 421)
+		on_shutdown(r, reply);
+	else
+		handlers[verb](r, reply);
+}
+
+static const struct backend_events events = { .on_ready = on_ready,
+	.on_reply = on_reply,
+	.on_lost = on_lost };
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+/* Give the connection up politely, where it is at rest. */
+static void leave(struct relay *r)
+{
+	backend_quit(&r->backend);
+	drop(r);
+}
+
+static void on_soon(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (r->job != NOTHING && r->refusal.reply.code != 0)
+		finish(r, &r->refusal);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (r->mail == NULL)
+		leave(r);
+}
+
+struct relay *relay_new(struct upstream *u)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->upstream = u;
+	r->server = "";
+	event_assign(&r->soon, u->base, -1, 0, on_soon, r);
+	event_assign(&r->idle, u->base, -1, 0, on_idle, r);
+	return r;
+}
+
+void relay_free(struct relay **at)
+{
+	struct relay *r = *at;
+
+	*at = NULL;
+	if (r == NULL)
+		return;
+	if (r->job != NOTHING)
+		drop(r);
+	leave(r);
+	event_del(&r->soon);
+	event_del(&r->idle);
+	free(r);
+}
+
+static void start(struct relay *r, enum job job, const struct mail *m, relay_done_fn *done, void *arg)
+{
+	r->job = job;
+	r->mail = m;
+	r->done = done;
+	r->arg = arg;
+	event_del(&r->idle);
+	if (r->refusal.reply.code != 0)
+		answer_soon(r);
+	else
+		advance(r);
+}
+
+void relay_rcpt(struct relay *r, const struct mail *m, relay_done_fn *done, void *arg)
+{
+	start(r, RECIPIENT, m, done, arg);
+}
+
+void relay_send(struct relay *r, const struct mail *m, relay_done_fn *done, void *arg)
+{
+	if (m->envelope_edited)
+		send_rset(r);
+	start(r, MESSAGE, m, done, arg);
+}
+
+bool relay_committed(const struct relay *r)
+{
+	return r->content && backend_committed(r->backend);
+}
+
+void relay_reset(struct relay *r)
+{
+	if (r->job != NOTHING)
+		drop(r); /* an answer nobody waits for any more (W88) */
+	r->job = NOTHING;
+	r->mail = NULL;
+	r->replayed = false;
+	r->refusal.reply.code = 0;
+	event_del(&r->soon);
+	if (r->backend == NULL)
+		return;
+	send_rset(r);
+	r->reused = true;
+	event_add(&r->idle, &(struct timeval){ .tv_sec = IDLE_S });
+}

@@ -1,0 +1,217 @@
+#include "config.h"
+
+#include "upstream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "backend.h"
+#include "weir/log.h"
+
+/* A server that failed is asked last for 1 s, 2 s, 4 s .. 64 s. */
+#define DOWN_MS(failures) (INT64_C(1000) << ((failures) > 6 ? 6 : (failures)))
+
+int64_t clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void route_order(const struct route *r, size_t *order)
+{
+	int64_t now = clock_ms();
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->servers[i].down_until_ms <= now)
+			order[n++] = i;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->servers[i].down_until_ms > now)
+			order[n++] = i;
+}
+
+void route_failed(struct route *r, size_t server, const char *error)
+{
+	struct server *s = &r->servers[server];
+
+	/* One line for each time a server goes down, not for each session that notices. */
+	log_event(s->failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "backend_down", "backend",
+	    r->name, "server", s->text, "error", error, NULL);
+	s->down_until_ms = clock_ms() + DOWN_MS(s->failures);
+	s->failures++;
+}
+
+void route_reached(struct route *r, size_t server, const struct abilities *a)
+{
+	struct server *s = &r->servers[server];
+
+	if (s->failures > 0)
+		log_event(LOG_LEVEL_INFO, "backend_up", "backend", r->name, "server", s->text, NULL);
+	s->failures = 0;
+	s->down_until_ms = 0;
+	r->abilities = *a;
+	r->abilities.known = true;
+}
+
+struct route *upstream_route(struct upstream *u, struct slice recipient)
+{
+	(void)recipient; /* routes by recipient come with their own table; "default" takes all */
+	return u->fallback;
+}
+
+struct abilities upstream_abilities(const struct upstream *u)
+{
+	return u->fallback->abilities;
+}
+
+static void probe(struct route *r);
+
+static void on_probed(void *arg, const char *error)
+{
+	struct route *r = arg;
+	int64_t wait_ms = DOWN_MS(r->probes);
+
+	r->probes++;
+	if (error == NULL) {
+		log_event(LOG_LEVEL_DEBUG, "backend_probed", "backend", r->name, NULL);
+		backend_quit(&r->probe);
+		return;
+	}
+	backend_close(&r->probe);
+	event_add(r->probe_timer,
+	    &(struct timeval){ .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 });
+}
+
+/* Lost between its EHLO and our QUIT: the abilities are known all the same. */
+static void on_probe_lost(void *arg, enum backend_loss loss, const char *error)
+{
+	struct route *r = arg;
+
+	(void)loss;
+	(void)error;
+	backend_close(&r->probe);
+}
+
+static const struct backend_events probe_events = { .on_ready = on_probed,
+	.on_lost = on_probe_lost };
+
+static void on_probe_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct route *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (!r->abilities.known)
+		probe(r);
+}
+
+static void probe(struct route *r)
+{
+	r->probe = backend_open(r, &probe_events, r);
+	if (r->probe == NULL)
+		event_add(r->probe_timer, &(struct timeval){ .tv_sec = 1 });
+}
+
+static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
+{
+	r->name = b->name;
+	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
+		return err_set(e, "out of memory");
+	for (size_t i = 0; i < b->servers.n; i++) {
+		struct server *s = &r->servers[i];
+
+		if (endpoint_parse(slice_z(b->servers.v[i]), &s->endpoint, e) < 0)
+			return err_prefix(e, "backend %s", b->name);
+		(void)endpoint_text(&s->endpoint, s->text);
+		r->count++;
+	}
+	return 0;
+}
+
+static bool needs_dns(const struct upstream *u)
+{
+	struct address a;
+
+	for (size_t i = 0; i < u->count; i++)
+		for (size_t k = 0; k < u->routes[i].count; k++) {
+			const struct endpoint *ep = &u->routes[i].servers[k].endpoint;
+
+			if (!ep->local && address_parse(slice_z(ep->host), &a, NULL) < 0)
+				return true;
+		}
+	return false;
+}
+
+static int load(struct upstream *u, struct err *e)
+{
+	const struct backend_settings *b = u->settings->backends.v;
+	size_t n = u->settings->backends.n;
+
+	if ((u->routes = calloc(n, sizeof(*u->routes))) == NULL)
+		return err_set(e, "out of memory");
+	for (; u->count < n; u->count++) {
+		struct route *r = &u->routes[u->count];
+
+		r->upstream = u;
+		r->probe_timer = evtimer_new(u->base, on_probe_due, r);
+		if (r->probe_timer == NULL || route_load(r, &b[u->count], e) < 0) {
+			u->count++;
+			return -1;
+		}
+		if (strcmp(r->name, "default") == 0)
+			u->fallback = r;
+	}
+	if (u->fallback == NULL)
+		return err_set(e, "no backend \"default\"");
+	if (needs_dns(u)) {
+		u->dns = evdns_base_new(u->base,
+		    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		if (u->dns == NULL)
+			return err_set(e, "no name server: see /etc/resolv.conf");
+	}
+	return 0;
+}
+
+struct upstream *upstream_new(
+    struct event_base *base, const struct proxy_settings *settings, struct err *e)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+
+	if (u == NULL) {
+		err_set(e, "out of memory");
+		return NULL;
+	}
+	u->base = base;
+	u->settings = settings;
+	TAILQ_INIT(&u->farewells);
+	if (load(u, e) < 0) {
+		upstream_free(&u);
+		return NULL;
+	}
+	for (size_t i = 0; i < u->count; i++)
+		probe(&u->routes[i]);
+	return u;
+}
+
+void upstream_free(struct upstream **at)
+{
+	struct upstream *u = *at;
+
+	*at = NULL;
+	if (u == NULL)
+		return;
+	for (size_t i = 0; i < u->count; i++) {
+		backend_close(&u->routes[i].probe);
+		if (u->routes[i].probe_timer != NULL)
+			event_free(u->routes[i].probe_timer);
+		free(u->routes[i].servers);
+	}
+	backend_drop_farewells(u);
+	if (u->dns != NULL)
+		evdns_base_free(u->dns, 0);
+	free(u->routes);
+	free(u);
+}

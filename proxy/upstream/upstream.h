@@ -1,0 +1,79 @@
+/*
+ * upstream - where mail goes, as one worker sees it: the configured backends, the health of their
+ * servers, and what the last EHLO of each told of its abilities. Threads    the worker's loop.
+ */
+#ifndef PROXY_UPSTREAM_UPSTREAM_H
+#define PROXY_UPSTREAM_UPSTREAM_H
+
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <sys/queue.h>
+
+#include "weir/settings.h"
+
+enum extension {
+	EXTENSION_PIPELINING = 1,
+	EXTENSION_SIZE = 2,
+	EXTENSION_8BITMIME = 4,
+	EXTENSION_DSN = 8,
+	EXTENSION_SMTPUTF8 = 16,
+	EXTENSION_ENHANCED = 32,
+};
+
+struct abilities {
+	bool known;          /* some server of the backend was spoken to */
+	unsigned extensions; /* enum extension */
+	uint64_t size;       /* of SIZE; 0: no limit was told */
+};
+
+struct server {
+	struct endpoint endpoint;
+	char text[ENDPOINT_TEXT_MAX]; /* for the log */
+	int64_t down_until_ms;        /* asked last until then; 0: healthy */
+	unsigned failures;            /* one after the other */
+};
+
+struct route {
+	const char *name; /* the backend's */
+	struct server *servers;
+	size_t count;
+	struct abilities abilities;
+	struct backend *probe;
+	struct event *probe_timer;
+	unsigned probes;
+	struct upstream *upstream;
+};
+
+struct backend;
+TAILQ_HEAD(backend_list, backend);
+
+struct upstream {
+	struct event_base *base;
+	struct evdns_base *dns; /* NULL where every server is an address */
+	const struct proxy_settings *settings;
+	struct route *routes;
+	size_t count;
+	struct route *fallback;        /* "default" */
+	struct backend_list farewells; /* connections that said QUIT and are no one's */
+};
+
+/* settings must outlive it. Each backend is asked for its abilities at once, without anybody
+ * waiting for that. NULL with *e. */
+struct upstream *upstream_new(
+    struct event_base *base, const struct proxy_settings *settings, struct err *e);
+void upstream_free(struct upstream **u);
+
+/* The backend of a recipient. Never NULL. */
+struct route *upstream_route(struct upstream *u, struct slice recipient);
+/* What every backend can do: what may be promised in EHLO before a recipient is known. */
+struct abilities upstream_abilities(const struct upstream *u);
+
+/* The servers in the order in which they are to be asked: order[0..count). */
+void route_order(const struct route *r, size_t *order);
+void route_failed(struct route *r, size_t server, const char *error);
+void route_reached(struct route *r, size_t server, const struct abilities *a);
+
+/* Monotonic, cheap. */
+int64_t clock_ms(void);
+
+#endif

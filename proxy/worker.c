@@ -1,0 +1,166 @@
+#include "config.h"
+
+#include "worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "proxy/listen/listener.h"
+#include "proxy/smtp/session.h"
+#include "weir/log.h"
+
+static void leave_if_empty(struct worker *w)
+{
+	if (w->leaving && w->count == 0)
+		event_base_loopbreak(w->base);
+}
+
+void worker_ended(struct worker *w, struct session *s)
+{
+	shared_leave(w->shared, w->slot, &s->client);
+	TAILQ_REMOVE(&w->sessions, s, link);
+	TAILQ_INSERT_TAIL(&w->ended, s, link);
+	w->count--;
+	event_active(w->reap, EV_TIMEOUT, 0);
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct session *s;
+
+	(void)fd;
+	(void)what;
+	while ((s = TAILQ_FIRST(&w->ended)) != NULL) {
+		TAILQ_REMOVE(&w->ended, s, link);
+		session_free(s);
+	}
+	leave_if_empty(w);
+}
+
+/* ---- stopping ----------------------------------------------------------------------------- */
+
+static void leave(struct worker *w)
+{
+	if (!w->leaving)
+		listeners_stop(w->listeners);
+	w->leaving = true;
+	leave_if_empty(w);
+}
+
+static void on_drain_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct session *s, *next;
+
+	(void)fd;
+	(void)what;
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		session_cut(s);
+	}
+}
+
+static void on_stop(evutil_socket_t number, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct session *s, *next;
+
+	(void)number;
+	(void)what;
+	if (w->draining)
+		return;
+	w->draining = true;
+	event_add(w->drain_end, &(struct timeval){ .tv_sec = w->settings->timeouts.drain_s });
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		session_drain(s);
+	}
+	leave(w);
+}
+
+/* Another generation has the sockets now: those who are here stay until they go. */
+static void on_retire(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	leave(arg);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static int worker_init(struct worker *w, const struct worker_socket *sockets, size_t count)
+{
+	struct err e;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* Unique over workers (the slot stands in the low bits) and over restarts. */
+	w->next_id = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	TAILQ_INIT(&w->sessions);
+	TAILQ_INIT(&w->ended);
+	w->base = event_base_new();
+	if (w->base == NULL ||
+	    (w->reap = event_new(w->base, -1, 0, on_reap, w)) == NULL ||
+	    (w->stop = evsignal_new(w->base, SIGTERM, on_stop, w)) == NULL ||
+	    (w->stop_now = evsignal_new(w->base, SIGINT, on_stop, w)) == NULL ||
+	    (w->retire = evsignal_new(w->base, SIGUSR1, on_retire, w)) == NULL ||
+	    (w->drain_end = evtimer_new(w->base, on_drain_end, w)) == NULL) {
+		log_event(LOG_LEVEL_ERROR, "worker", "error", "out of memory", NULL);
+		return -1;
+	}
+	event_add(w->stop, NULL);
+	event_add(w->stop_now, NULL);
+	event_add(w->retire, NULL);
+	w->filters = filters_new(w->base, w->settings, &e);
+	if (w->filters == NULL ||
+	    (w->upstream = upstream_new(w->base, w->settings, &e)) == NULL) {
+		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
+		return -1;
+	}
+	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
+}
+
+static void event_drop(struct event **e)
+{
+	if (*e != NULL)
+		event_free(*e);
+	*e = NULL;
+}
+
+static void worker_clear(struct worker *w)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&w->sessions)) != NULL)
+		session_end(s);
+	while ((s = TAILQ_FIRST(&w->ended)) != NULL) {
+		TAILQ_REMOVE(&w->ended, s, link);
+		session_free(s);
+	}
+	listeners_free(&w->listeners);
+	upstream_free(&w->upstream);
+	filters_free(&w->filters);
+	event_drop(&w->reap);
+	event_drop(&w->stop);
+	event_drop(&w->stop_now);
+	event_drop(&w->retire);
+	event_drop(&w->drain_end);
+	bytes_free(&w->scratch);
+	if (w->base != NULL)
+		event_base_free(w->base);
+}
+
+int worker_run(const struct settings *settings, struct shared *shared, int slot,
+    const struct worker_socket *sockets, size_t count)
+{
+	struct worker w = { .settings = &settings->proxy, .shared = shared, .slot = slot };
+	int rc = worker_init(&w, sockets, count);
+
+	if (rc == 0)
+		event_base_dispatch(w.base);
+	worker_clear(&w);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
