@@ -216,9 +216,10 @@ static void say_stopped(unsigned left)
 	log_end(&l);
 }
 
-/* Serve until the end. Threads of libmilter's that are still in a message when the time of the
- * drain is over may use everything: then nothing is taken apart, the process just ends. What is
- * on disk is safe at any moment. */
+/* Serve until the end. libmilter is not stopped: that waits five seconds for its listener and
+ * leaves sessions hanging all the same; its idle threads end with the process. Those that are still
+ * in a message when the time of the drain is over may use everything: then nothing is taken apart
+ * either. What is on disk is safe at any moment. */
 static int run(struct milterd *d, int ready)
 {
 	struct control_thread *control;
@@ -248,7 +249,6 @@ static int run(struct milterd *d, int ready)
 	say_stopped(left);
 	if (left > 0)
 		_exit(EXIT_SUCCESS);
-	milter_stop();
 	daemon_services_stop(d);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -277,7 +277,8 @@ static int start(struct milterd *d, bool foreground)
 static int usage(void)
 {
 	fputs("usage: weir-milterd [-c weir.json] [-t] [-f]\n"
-	      "  -c  the configuration file; else " WEIR_SYSCONFDIR "/weir.json, else every default\n"
+	      "  -c  the configuration file; else " WEIR_SYSCONFDIR
+	      "/weir.json, else every default\n"
 	      "  -t  check all of it, and the rules, and exit: 0 good, 2 not\n"
 	      "  -f  stay in the foreground\n"
 	      "  -V  print the version\n",

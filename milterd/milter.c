@@ -621,8 +621,3 @@ int milter_run(void)
 {
 	return smfi_main() == MI_SUCCESS ? 0 : -1;
 }
-
-void milter_stop(void)
-{
-	(void)smfi_stop();
-}

@@ -12,8 +12,8 @@
 /* Bind and listen, with the mode of the settings; before privileges are dropped. 0, or -1 with *e.
  */
 int milter_open(const struct milterd_settings *s, struct err *e);
-/* Serve until milter_stop. Runs on a thread of its own with all signals blocked. 0, or -1. */
+/* Serve until the process ends. Runs on a thread of its own; returns, with -1, only where libmilter
+ * gives up. */
 int milter_run(void);
-void milter_stop(void);
 
 #endif

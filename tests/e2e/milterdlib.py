@@ -30,7 +30,14 @@ RULES = {
         "REDIRECTED": {"when": {"header.subject": {"contains": "redirect me"}}, "redirect": "trap@example.org"},
         "IDEA": {"shadow": True, "when": {"body.text": {"contains": "idea"}}, "score": 100},
     },
-    "policies": {"default": {"at": {"4": "tag", "8": "quarantine", "15": "reject"}}},
+    "headers": {
+        "remove": ["X-Spam-*"],
+        "add": {"X-Spam-Status": "${verdict.yesno}, score=${verdict.score} required=${verdict.required} tests=${verdict.tests}",
+                "X-Spam-Level": "${verdict.level}"},
+        "add_when_tagged": {"X-Spam-Flag": "${verdict.flag}"},
+    },
+    "policies": {"default": {"at": {"4": "tag", "8": "quarantine", "15": "reject"},
+                             "replies": {"reject": "550 5.7.1 refused as spam"}}},
 }
 
 

@@ -27,6 +27,7 @@ def check(folder, text, *arguments):
 
 
 HAM = "From: Ann <ann@client.example>\nTo: b@example.org\nSubject: hello\nMessage-ID: <1@client.example>\n\nhello\n"
+SPAM = HAM.replace("\n\nhello", "\n\nspammy idea")
 
 CASES = [
     # message, arguments, exit status, action, stage, reply
@@ -53,7 +54,7 @@ def test_exit_status_and_verdict(folder, case):
 
 
 def test_the_object_that_json_prints(folder):
-    _, verdict, _ = check(folder, HAM.replace("hello\n", "spammy idea\n"), "--ip", "198.51.100.7", "--helo", "h.example",
+    _, verdict, _ = check(folder, SPAM, "--ip", "198.51.100.7", "--helo", "h.example",
                           "--from", "a@client.example", "--rcpt", "b@example.org")
     assert verdict["policy"] == "default"
     assert verdict["thresholds"] == {"tag": 4, "quarantine": 8, "reject": 15}
@@ -74,7 +75,7 @@ def test_the_object_that_json_prints(folder):
     assert facts["header.from.addr"] == ["ann@client.example"] and facts["header.from.name"] == ["Ann"]
     assert facts["message.id"] == "1@client.example"
     assert facts["attachments"] == [] and facts["urls"] == []
-    assert facts["message.size"] == len(HAM.replace("hello\n", "spammy idea\n")) + HAM.count("\n")
+    assert facts["message.size"] == len(SPAM) + SPAM.count("\n")
     assert verdict["elapsed_ms"]["total"] > 0
 
 

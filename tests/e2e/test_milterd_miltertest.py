@@ -260,9 +260,11 @@ def test_eof_after_each_stage(tmp_path, steps):
             step(mta)
         mta.close()
         until(lambda: in_hand(milterd) == 0)
-        aborts = milterd.ask("status")["verdicts"]["abort"]
-        assert aborts == (1 if 3 <= steps <= 8 else 0)
-        assert len([v for v in milterd.verdicts() if "action=abort" in v]) == aborts
+        verdicts = milterd.ask("status")["verdicts"]
+        if steps < 9:
+            assert verdicts["abort"] == (1 if steps >= 3 else 0)
+        assert sum(verdicts.values()) == (1 if steps >= 3 else 0)
+        assert len([v for v in milterd.verdicts() if "action=abort" in v]) == verdicts["abort"]
         again = ready(milterd)
         assert again.message([("Subject", " x")], b"x\r\n")[1][0] == "c"
         again.quit()

@@ -252,7 +252,7 @@ def test_a_store_that_cannot_be_opened_costs_the_bayes_facts_only(tmp_path, how)
     store = tmp_path / "store"
     if how == "corrupt":
         store.mkdir()
-        for name in ("data.mdb", "lock.mdb"):
+        for name in ("store.mdb", "store.mdb-lock"):
             (store / name).write_bytes(b"this is no database" * 4096)
     else:
         store.write_text("a file")
