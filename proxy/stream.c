@@ -136,13 +136,20 @@ void stream_take(struct stream *s, size_t n)
 	s->in_at += n;
 	if (s->in_at < s->in.n)
 		return;
+	s->full = false;
+	watch(s);
+}
+
+/* What was taken may still be looked at until now. */
+static void tidy(struct stream *s)
+{
+	if (s->in.n == 0 || s->in_at < s->in.n)
+		return;
 	s->in_at = 0;
 	if (s->in.cap > KEEP_MAX)
 		bytes_free(&s->in);
 	else
 		bytes_clear(&s->in);
-	s->full = false;
-	watch(s);
 }
 
 bool stream_eof(const struct stream *s)
@@ -162,6 +169,7 @@ static bool keep_fresh(struct stream *s)
 	struct slice rest = s->fresh;
 
 	s->fresh = (struct slice){ 0 };
+	tidy(s);
 	if (rest.n > 0 && !bytes_add(&s->in, rest))
 		return false;
 	s->full = s->in.n - s->in_at >= s->input_max;
@@ -276,6 +284,7 @@ static bool write_out(struct stream *s)
 
 void stream_flush(struct stream *s)
 {
+	tidy(s);
 	if (s->waiting || s->error != 0 || s->out.n == s->out_at)
 		return;
 	if (write_out(s))
