@@ -80,7 +80,7 @@ const struct json_file *loader_source(const struct loader *l, const char *pointe
 	}
 }
 
-static void tell(
+__attribute__((format(printf, 4, 0))) static void tell(
     struct loader *l, enum finding_level level, bool key, const char *format, va_list ap)
 {
 	char text[800];
