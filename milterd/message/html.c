@@ -224,7 +224,7 @@ static void attribute_take(struct html *h, struct tag *t, struct slice name, str
 	for (size_t i = 0; i < COUNT(attributes); i++)
 		if (attributes[i].name.n == name.n &&
 		    (attributes[i].only == NULL ||
-			strcmp(attributes[i].only, t->element->name) == 0) &&
+			slice_eq(t->element->name, slice_z(attributes[i].only))) &&
 		    slice_ieq(attributes[i].name, name)) {
 			attributes[i].take(h, t, value);
 			return;
@@ -382,9 +382,9 @@ static void name_read(struct html *h, struct tag *t)
 }
 
 /* The content of <script>, <title> and their like ends at their end tag only. */
-static struct slice raw_take(struct html *h, const char *name)
+static struct slice raw_take(struct html *h, struct slice name)
 {
-	size_t from = h->at, n = strlen(name);
+	size_t from = h->at, n = name.n;
 
 	while (h->at < h->src.n) {
 		struct slice rest;
@@ -392,7 +392,7 @@ static struct slice raw_take(struct html *h, const char *name)
 		h->at += slice_find(slice_sub(h->src, h->at, h->src.n), '<');
 		rest = slice_sub(h->src, h->at + 1, h->src.n);
 		if (rest.n > n + 1 && rest.p[0] == '/' &&
-		    slice_istarts(slice_sub(rest, 1, n), slice_z(name)) && ends_name(rest.p[n + 1]))
+		    slice_istarts(slice_sub(rest, 1, n), name) && ends_name(rest.p[n + 1]))
 			break;
 		h->at += h->at < h->src.n;
 	}

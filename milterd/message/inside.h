@@ -43,6 +43,8 @@ bool charset_add(
 struct slice charset_text(
     struct message *m, const struct charset *charset, struct slice in, size_t max, bool *cut);
 bool utf8_valid(struct slice s);
+/* How many octets at the beginning of s are ASCII. */
+size_t ascii_run(struct slice s);
 /* At most max octets of well-formed s, no character cut. */
 struct slice utf8_cut(struct slice s, size_t max);
 /* The code point of an octet of windows-1252. */
@@ -140,7 +142,7 @@ enum {
 	END_GROUP = 64
 };
 struct html_element {
-	const char *name;
+	struct slice name;
 	uint16_t flags;
 	uint8_t is, ends; /* is: what it is ended as; ends: what its start tag ends */
 };

@@ -191,7 +191,15 @@ static bool body_put(struct message *m, struct slice s)
 		anomaly_fail(m, ANOMALY_TOO_LARGE);
 		s.n = room;
 	}
-	if (s.n == 0 || bytes_add(&m->body, s))
+	if (s.n == 0)
+		return true;
+	if (s.n < m->body.cap - m->body.n) { /* line by line from a file: spare the call */
+		memcpy(m->body.p + m->body.n, s.p, s.n);
+		m->body.n += s.n;
+		m->body.p[m->body.n] = '\0';
+		return true;
+	}
+	if (bytes_add(&m->body, s))
 		return true;
 	anomaly_fail(m, ANOMALY_MEMORY);
 	return false;
@@ -201,11 +209,12 @@ static bool body_put(struct message *m, struct slice s)
  */
 bool message_body(struct message *m, struct slice octets)
 {
-	const char *from = octets.p, *end = octets.p + octets.n, *at = from;
+	const char *from = octets.p, *at = from, *end;
 	bool good = true;
 
 	if (octets.n == 0)
 		return true;
+	end = octets.p + octets.n;
 	while (good && at < end) {
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
 
@@ -267,7 +276,8 @@ bool message_raw(struct message *m, struct slice file)
 			return false;
 		file = rest;
 	}
-	if (file.n > 0 && !bytes_reserve(&m->body, file.n < m->max ? file.n : m->max)) {
+	if (file.n > 0 &&
+	    !bytes_reserve(&m->body, (file.n < m->max ? file.n : m->max) + file.n / 32)) {
 		anomaly_fail(m, ANOMALY_MEMORY);
 		return false;
 	}

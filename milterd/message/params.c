@@ -170,7 +170,7 @@ static size_t sections_of(
 			anomaly_add(m, ANOMALY_DUPLICATE_PARAMETER);
 			continue;
 		}
-		memmove(v + at + 1, v + at, (n - at) * sizeof(*v));
+		memmove(v + at + 1, v + at, (n - at) * sizeof(struct param *));
 		v[at] = one;
 		n++;
 	}

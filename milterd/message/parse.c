@@ -242,7 +242,7 @@ static void attachments_parse(struct message *m)
 		p->attachment = is_attachment(p);
 		n += p->attachment;
 	}
-	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(*m->attachments))) == NULL)
+	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(struct part *))) == NULL)
 		return;
 	for (struct part *p = m->root; p != NULL; p = part_next(p)) {
 		if (!p->attachment)

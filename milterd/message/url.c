@@ -115,7 +115,7 @@ static char host_octet(struct slice host, size_t *i)
 	size_t left = host.n - *i;
 	int high, low;
 
-	for (size_t k = 0; k < COUNT(dots); k++)
+	for (size_t k = 0; p[0] & 0x80 && k < COUNT(dots); k++)
 		if (left >= 3 && memcmp(p, dots[k], 3) == 0) {
 			*i += 3;
 			return '.';
