@@ -139,6 +139,19 @@ static size_t last_at(struct slice s)
 	return at > 0 ? at - 1 : s.n;
 }
 
+/* Octets of no known charset are brought to UTF-8, as in the rest of the header. */
+static struct slice address_utf8(struct reader *r, struct slice s)
+{
+	struct bytes out = { 0 };
+
+	if (ascii_run(s) == s.n)
+		return s;
+	(void)charset_add(r->m, charset_find(SLICE("")), s, &out);
+	s = arena_copy(&r->m->arena, bytes_slice(&out));
+	bytes_free(&out);
+	return s.p != NULL ? s : SLICE("");
+}
+
 /* Without the route (RFC 5322 4.4 obs-route), the domain in lower case. */
 static struct slice address_of(struct reader *r, struct slice s)
 {
@@ -167,7 +180,7 @@ static void mailbox_add(struct reader *r, struct slice name, struct slice addres
 		return;
 	r->out[r->n++] = (struct mailbox){
 		.name = words_decode(r->m, slice_trim(name)),
-		.address = address_of(r, address),
+		.address = address_utf8(r, address_of(r, address)),
 	};
 }
 

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	box = message_mailboxes(&m, &m.fields[0], &n);
 	assert(n <= 1000 && (n == 0) == (box == NULL));
 	for (size_t i = 0; i < n; i++)
-		assert(slice_utf8(box[i].name));
+		assert(slice_utf8(box[i].name) && slice_utf8(box[i].address));
 	assert(slice_utf8(header_value(&m, &m.fields[0])));
 	assert(m.header.n >= 2 && m.header.p[m.header.n - 1] == '\n');
 	message_free(&m);

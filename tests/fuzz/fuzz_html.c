@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message_parse(&m, 1u << 16);
 	assert(slice_utf8(m.text) && slice_utf8(m.html));
 	for (size_t i = 0; i < m.url_count; i++)
-		assert(m.urls[i].domain.n <= m.urls[i].host.n);
+		assert(m.urls[i].domain.n <= m.urls[i].host.n && slice_utf8(m.urls[i].url) &&
+		    slice_utf8(m.urls[i].host));
 	message_free(&m);
 	return 0;
 }

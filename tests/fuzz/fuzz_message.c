@@ -17,6 +17,7 @@ static void parts_check(const struct message *m)
 	while (p != NULL) {
 		n++;
 		assert(p->depth < MESSAGE_DEPTH_MAX && p->leaf <= (p->first == NULL));
+		assert(slice_utf8(p->name) && slice_utf8(p->type) && slice_utf8(p->charset));
 		if (p->first != NULL) {
 			p = p->first;
 			continue;

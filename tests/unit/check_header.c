@@ -121,6 +121,7 @@ static const struct {
 	{ "Name\n\t<a@b>", "Name<a@b>" },
 	{ "'Name' <a@b>", "'Name'<a@b>" },
 	{ "<a@b> Name", "Name<a@b>" },
+	{ "J\xf6rg <j\xf6rg@b>", "J~C3~B6rg<j~C3~B6rg@b>" },
 };
 
 START_TEST(mailboxes)

@@ -107,6 +107,7 @@ static const struct {
 	{ "plain", "http://%65vil.example/ http://a.example./",
 	    "http://%65vil.example/ evil.example evil.example|http://a.example./ a.example "
 	    "a.example" },
+	{ "plain", "http://%ff.example/", "http://%ff.example/ %ff.example %ff.example" },
 	{ "plain", "http://good.example@evil.example/",
 	    "http://good.example@evil.example/ "
 	    "evil.example evil.example" },
