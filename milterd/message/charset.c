@@ -69,8 +69,7 @@ size_t utf8_put(char *to, uint32_t c)
 	return 4;
 }
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------
- */
+/* ---- UTF-8 ------------------------------------------------------------------------------- */
 
 /* Octets of the well-formed sequence at p (RFC 3629 4), or 0; *bad is then how many to replace by
  * one U+FFFD: the longest beginning of a sequence (Unicode 3.9). */
@@ -176,8 +175,7 @@ static bool utf8_repair(struct message *m, struct slice in, struct bytes *out)
 	return true;
 }
 
-/* ---- windows-1252 -----------------------------------------------------------------------------
- */
+/* ---- windows-1252 ------------------------------------------------------------------------ */
 
 uint32_t cp1252_code(unsigned char c)
 {
@@ -237,8 +235,7 @@ static bool cp1252_add(struct slice in, struct bytes *out)
 	return true;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------
- */
+/* ---- the rest ---------------------------------------------------------------------------- */
 
 /* One call of iconv into out's room. *more: out is full, though its limit is not reached. */
 static int iconv_step(iconv_t cd, struct slice *in, struct bytes *out)

@@ -45,8 +45,7 @@ static const struct open *top(const struct html *h)
 	return h->depth > 0 ? &h->open[h->depth - 1] : &none;
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text -------------------------------------------------------------------------------- */
 
 enum { WORD, BLANK, REFERENCE, NUL };
 static const unsigned char kinds[256] = {
@@ -123,8 +122,7 @@ static void text_put(struct html *h, struct slice s, bool references)
 	}
 }
 
-/* ---- attributes -------------------------------------------------------------------------------
- */
+/* ---- attributes -------------------------------------------------------------------------- */
 
 /* An attribute's value: references decoded; line ends and tabs go, as in a URL of a browser. */
 static struct slice value_text(struct html *h, struct slice value)
@@ -249,8 +247,7 @@ static void refresh_take(struct html *h, struct slice content)
 	url_add(h->m, content, true);
 }
 
-/* ---- open elements ----------------------------------------------------------------------------
- */
+/* ---- open elements ----------------------------------------------------------------------- */
 
 /* Start tags that end what its author left open: <p>, <li>, <td> and their like. */
 static void implied_end(struct html *h, unsigned ends)
@@ -299,8 +296,7 @@ static void element_close(struct html *h, const struct tag *t)
 	}
 }
 
-/* ---- tags -------------------------------------------------------------------------------------
- */
+/* ---- tags -------------------------------------------------------------------------------- */
 
 static bool ends_name(char c)
 {
@@ -487,26 +483,29 @@ static void markup_read(struct html *h)
 
 void html_render(struct message *m, struct slice source, struct bytes *out)
 {
-	struct html *h;
+	struct html h;
 
-	/* Each gap and each character stands for at least as many octets of the source. */
 	if (source.n == 0)
 		return;
-	if (!bytes_reserve(out, source.n) || (h = arena_take(&m->arena, sizeof(*h))) == NULL) {
+	/* Each gap and each character stands for at least as many octets of the source. */
+	if (!bytes_reserve(out, source.n)) {
 		anomaly_fail(m, ANOMALY_MEMORY);
 		return;
 	}
-	h->m = m;
-	h->src = source;
-	h->to = out->p + out->n;
-	while (h->at < source.n) {
-		size_t from = h->at;
+	h.m = m;
+	h.src = source;
+	h.to = out->p + out->n;
+	h.at = h.n = h.depth = 0;
+	h.gap = GAP_NONE;
+	h.lost = false;
+	while (h.at < source.n) {
+		size_t from = h.at;
 
-		h->at += slice_find(slice_sub(source, from, source.n), '<');
-		text_put(h, slice_sub(source, from, h->at - from), true);
-		if (h->at < source.n)
-			markup_read(h);
+		h.at += slice_find(slice_sub(source, from, source.n), '<');
+		text_put(&h, slice_sub(source, from, h.at - from), true);
+		if (h.at < source.n)
+			markup_read(&h);
 	}
-	out->n += h->n;
+	out->n += h.n;
 	out->p[out->n] = '\0';
 }

@@ -102,35 +102,12 @@ static const struct html_element unknown = { { "", 0 }, 0, 0, 0 };
 enum { REFERENCE_MAX = 16, BARE_MAX = 6 }; /* the longest names */
 
 /* elements[first[c - 'a']] up to elements[first[c - 'a' + 1]] begin with c. */
+// clang-format off
 static const unsigned char first[27] = {
-	0,
-	5,
-	12,
-	15,
-	21,
-	22,
-	29,
-	29,
-	39,
-	43,
-	43,
-	44,
-	46,
-	50,
-	53,
-	57,
-	61,
-	61,
-	61,
-	67,
-	78,
-	79,
-	79,
-	80,
-	81,
-	81,
-	81,
+	0, 5, 12, 15, 21, 22, 29, 29, 39, 43, 43, 44, 46, 50,
+	53, 57, 61, 61, 61, 67, 78, 79, 79, 80, 81, 81, 81,
 };
+// clang-format on
 static_assert(COUNT(elements) == 81, "first[] fits elements[]");
 
 const struct html_element *html_element(struct slice name)

@@ -109,8 +109,7 @@ static bool comment_take(struct reader *r)
 	return true;
 }
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------- */
 
 static bool is_atom_text(struct slice s)
 {
@@ -231,8 +230,7 @@ static void element_end(struct reader *r)
 	r->in_angle = r->had_angle = r->blank = r->literal = false;
 }
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list ---------------------------------------------------------------------------- */
 
 static void angle_start(struct reader *r)
 {

@@ -29,8 +29,7 @@ void message_free(struct message *m)
 	message_start(m, max);
 }
 
-/* ---- header fields ----------------------------------------------------------------------------
- */
+/* ---- header fields ----------------------------------------------------------------------- */
 
 static void slice_move(struct slice *s, const struct bytes *from, const char *to)
 {
@@ -178,8 +177,7 @@ bool message_field(struct message *m, struct slice name, struct slice value, boo
 	return bytes_add(&m->header, SLICE("\r\n"));
 }
 
-/* ---- body -------------------------------------------------------------------------------------
- */
+/* ---- body -------------------------------------------------------------------------------- */
 
 static bool body_put(struct message *m, struct slice s)
 {
@@ -231,8 +229,7 @@ bool message_body(struct message *m, struct slice octets)
 	return good && body_put(m, slice_of(from, (size_t)(end - from)));
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------- */
 
 /* Take one line with its line end off *s. */
 static struct slice line_take(struct slice *s)

@@ -148,8 +148,7 @@ struct slice params_plain(struct message *m, const struct params *p, struct slic
 	return value;
 }
 
-/* ---- RFC 2231 ---------------------------------------------------------------------------------
- */
+/* ---- RFC 2231 ---------------------------------------------------------------------------- */
 
 /* The sections of one parameter in order; the same number twice is a duplicate: the first is taken.
  */

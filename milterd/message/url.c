@@ -70,8 +70,7 @@ static bool set_grow(struct message *m)
 	return true;
 }
 
-/* ---- taking apart -----------------------------------------------------------------------------
- */
+/* ---- taking apart ------------------------------------------------------------------------ */
 
 /* What stands behind "http:" and the like, with its slashes; .p NULL when the scheme is not one of
  * ours. Browsers take any number of slashes and backslashes. */
@@ -215,8 +214,7 @@ void url_add(struct message *m, struct slice url, bool html)
 		url_keep(m, url, host, html);
 }
 
-/* ---- finding ----------------------------------------------------------------------------------
- */
+/* ---- finding ----------------------------------------------------------------------------- */
 
 /* What an octet is to a URL in text: part of it, its end, or left off where it stands last. */
 enum { INSIDE, ENDS, TRAILS };
