@@ -7,8 +7,7 @@
  * time, then with growing pauses.
  * Threads    scanner_scan may run on many threads at once; each waits for a free worker, at most
  * 100 for each worker and at most antivirus.time_ms long. One housekeeping thread adopts new
- * workers and restarts masters, so scanner_start is called after the program has become a daemon,
- * and no privilege that the scanner shall not have is given up before it.
+ * workers and restarts masters, so scanner_start is called after the program has become a daemon.
  */
 #ifndef WEIR_SCANNER_CLIENT_H
 #define WEIR_SCANNER_CLIENT_H

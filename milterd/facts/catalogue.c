@@ -12,11 +12,13 @@ const char *const fact_type_names[] = { "text", "number", "true or false", "IP a
 /* Most names that a suggestion is looked for among. */
 enum { NAMES_MAX = 1024 };
 
-/* RFC 5322 3.6.8: ftext is printable ASCII but the colon. */
+/* RFC 5322 3.6.8: ftext is printable ASCII but the colon. A dot is refused as well, though no RFC
+ * does: no field of the registry has one, and a slip as "header.from.adr" must be found. */
 static bool field_name(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= 0x20 || s.p[i] == 0x7f || s.p[i] == ':' || (s.p[i] & 0x80) != 0)
+		if (s.p[i] <= 0x20 || s.p[i] == 0x7f || s.p[i] == ':' || s.p[i] == '.' ||
+		    (s.p[i] & 0x80) != 0)
 			return false;
 	return s.n > 0;
 }

@@ -73,8 +73,11 @@ size_t base64_decode(struct slice in, char *to, unsigned *odd)
 
 	for (size_t i = 0; i < in.n; i++) {
 		unsigned digit;
+		size_t whole = count == 0 ? quanta_decode(slice_sub(in, i, in.n), &to) : 0;
 
-		if (count == 0 && (i += quanta_decode(slice_sub(in, i, in.n), &to)) >= in.n)
+		if (padded && whole > 0)
+			*odd |= BASE64_PADDING;
+		if ((i += whole) >= in.n)
 			break;
 		digit = digits[(unsigned char)in.p[i]];
 		if (digit == PAD) {

@@ -269,8 +269,6 @@ static void element_open(struct html *h, const struct tag *t)
 {
 	const struct html_element *e = t->element;
 
-	if (e->ends != 0)
-		implied_end(h, e->ends);
 	if (h->depth == OPEN_MAX) {
 		anomaly_add(h->m, ANOMALY_HTML_TOO_DEEP);
 		h->lost = true;
@@ -420,11 +418,8 @@ static void start_tag(struct html *h, struct tag *t)
 		return;
 	}
 	gap_of(h, e);
-	if (e->flags & (HTML_VOID | HTML_IGNORED)) {
-		if (e->ends != 0)
-			implied_end(h, e->ends);
+	if (e->flags & (HTML_VOID | HTML_IGNORED))
 		return;
-	}
 	element_open(h, t);
 	if (e->flags & HTML_TEXT)
 		text_put(h, raw_take(h, e->name), true);
@@ -432,9 +427,12 @@ static void start_tag(struct html *h, struct tag *t)
 
 static void tag_read(struct html *h, bool end)
 {
-	struct tag t = { .end = end, .hide = top(h)->hide };
+	struct tag t = { .end = end };
 
 	name_read(h, &t);
+	if (!end && t.element->ends != 0)
+		implied_end(h, t.element->ends);
+	t.hide = top(h)->hide;
 	if (!attributes_read(h, &t))
 		return;
 	if (!end) {

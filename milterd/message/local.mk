@@ -20,3 +20,13 @@ libweirfilter_a_SOURCES += \
 	milterd/message/parse.c \
 	milterd/message/url.c \
 	milterd/message/words.c
+
+check_PROGRAMS += check_mime
+check_mime_SOURCES = tests/unit/check_mime.c tests/unit/message_case.h tests/unit/unit.h
+check_mime_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_header
+check_header_SOURCES = tests/unit/check_header.c tests/unit/message_case.h tests/unit/unit.h
+check_header_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_html
+check_html_SOURCES = tests/unit/check_html.c tests/unit/message_case.h tests/unit/unit.h
+check_html_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)

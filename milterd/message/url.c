@@ -256,19 +256,21 @@ static struct slice trim_trailing(struct slice url)
 	return url;
 }
 
-/* Where a host ends that letters of another script follow without a blank, "http://x.example請": no
- * label mixes a beginning in ASCII with them. */
+/* Where a host ends that letters of another script follow without a blank, "http://x.example[...]":
+ * no top-level domain mixes a beginning in ASCII with them. */
 static size_t ascii_label_end(struct slice s, size_t host)
 {
-	size_t label = host;
+	size_t label = host, mixed = s.n;
 
 	for (size_t i = host; i < s.n && !is_slash(s.p[i]) && s.p[i] != '?' && s.p[i] != '#'; i++) {
-		if (s.p[i] == '.')
+		if (s.p[i] == '.') {
 			label = i + 1;
-		else if ((s.p[i] & 0x80) && !(s.p[label] & 0x80))
-			return i;
+			mixed = s.n;
+		} else if (mixed == s.n && (s.p[i] & 0x80) && !(s.p[label] & 0x80)) {
+			mixed = i;
+		}
 	}
-	return s.n;
+	return mixed;
 }
 
 /* The URL that begins at `start` and whose host begins at `host`: the same where it has no scheme.
@@ -282,7 +284,8 @@ static size_t url_take(struct message *m, struct slice text, size_t start, size_
 		end++;
 	url = slice_sub(text, start, end - start);
 	url.n = ascii_label_end(url, host - start);
-	for (path = host - start; path < url.n && !is_slash(url.p[path]); path++)
+	for (path = host - start; path < url.n && !is_slash(url.p[path]) && url.p[path] != '?';
+	     path++)
 		;
 	while (path < url.n && !(url.p[path] & 0x80))
 		path++;

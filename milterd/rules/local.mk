@@ -22,3 +22,13 @@ libweirfilter_a_SOURCES += \
 	milterd/rules/template.c \
 	milterd/rules/truth.c \
 	milterd/rules/verdict.c
+
+RULES_TEST_LIBS = $(FILTER_LIBS) $(CHECK_LIBS)
+RULES_FIXTURE = tests/unit/facts_fixture.c tests/unit/facts_fixture.h tests/unit/unit.h
+check_PROGRAMS += check_rules_eval
+check_rules_eval_SOURCES = tests/unit/check_rules_eval.c $(RULES_FIXTURE)
+check_rules_eval_LDADD = $(RULES_TEST_LIBS)
+
+check_PROGRAMS += check_rules_load
+check_rules_load_SOURCES = tests/unit/check_rules_load.c $(RULES_FIXTURE)
+check_rules_load_LDADD = $(RULES_TEST_LIBS)

@@ -7,14 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <clamav.h>
 
 #define LIMIT_ALERT "Heuristics.Limits.Exceeded."
 
+/* An unpacker that trims its output writes in blocks, so what it wrote ends this near to the limit.
+ */
+enum { TRIM_BLOCK = 16384 };
+
 struct engine {
 	struct cl_engine *cl;
 	uint64_t file_bytes;
+	uint64_t trimmed_bytes; /* a file inside a message that is so large may have been trimmed */
+};
+
+struct scan {
+	const struct engine *engine;
+	bool trimmed;
 };
 
 /* The program's one mutable global: libclamav hands its messages to a function without context.
@@ -30,6 +41,20 @@ static void on_message(enum cl_msg severity, const char *full, const char *text,
 	if (severity == CL_MSG_ERROR)
 		(void)snprintf(complaints + at, sizeof(complaints) - at, "%s%.*s",
 		    at > 0 ? "; " : "", (int)n, text);
+}
+
+/* libclamav says when it passes over a file, but its zip unpacker cuts one at the limit without a
+ * word, and what lies behind would read as clean. */
+static cl_error_t on_file(int fd, const char *type, void *context)
+{
+	struct scan *scan = context;
+	struct stat st;
+
+	(void)type;
+	if (scan != NULL && fstat(fd, &st) == 0 &&
+	    (uint64_t)st.st_size >= scan->engine->trimmed_bytes)
+		scan->trimmed = true;
+	return CL_CLEAN;
 }
 
 static struct cl_engine *refuse(
@@ -93,6 +118,7 @@ static struct cl_engine *load(const char *database, const struct engine_limits *
 		return refuse(cl, why, size, database, "holds no signature");
 	if ((rc = cl_engine_compile(cl)) != CL_SUCCESS)
 		return refuse(cl, why, size, database, cl_strerror(rc));
+	cl_engine_set_clcb_pre_scan(cl, on_file);
 	return cl;
 }
 
@@ -106,6 +132,8 @@ struct engine *engine_load(const char *database, const struct engine_limits *lim
 		return NULL;
 	}
 	g->file_bytes = limits->file_bytes;
+	g->trimmed_bytes = g->file_bytes -
+	    (g->file_bytes > (uint64_t)2 * TRIM_BLOCK ? TRIM_BLOCK : g->file_bytes / 2);
 	g->cl = load(database, limits, why, why_size, signatures);
 	if (g->cl == NULL) {
 		free(g);
@@ -147,6 +175,7 @@ void engine_scan(struct engine *g, int fd, uint64_t size, struct scanner_answer 
 		.parse = ~0u,
 		.heuristic = CL_SCAN_HEURISTIC_EXCEEDS_MAX,
 	};
+	struct scan scan = { .engine = g };
 	const char *name = NULL;
 	unsigned long scanned = 0;
 	cl_error_t rc;
@@ -156,9 +185,11 @@ void engine_scan(struct engine *g, int fd, uint64_t size, struct scanner_answer 
 		answer_set(answer, SCANNER_ERROR, CL_EMAXSIZE, "limit: ", "MaxFileSize");
 		return;
 	}
-	rc = cl_scandesc(fd, NULL, &name, &scanned, g->cl, &options);
+	rc = cl_scandesc_callback(fd, NULL, &name, &scanned, g->cl, &options, &scan);
 	if (rc == CL_VIRUS)
 		answer_virus(answer, name);
+	else if (rc == CL_CLEAN && scan.trimmed)
+		answer_set(answer, SCANNER_ERROR, CL_EMAXSIZE, "limit: ", "MaxFileSize");
 	else if (rc == CL_CLEAN)
 		answer_set(answer, SCANNER_CLEAN, 0, "", "");
 	else if (rc == CL_ETIMEOUT)

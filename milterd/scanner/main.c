@@ -76,6 +76,12 @@ static int refuse(const char *what)
 	return EXIT_FAILURE;
 }
 
+/* No temporary file is larger than the larger of the two. */
+static uint64_t largest_file(const struct engine_limits *l)
+{
+	return l->scan_bytes > l->file_bytes ? l->scan_bytes : l->file_bytes;
+}
+
 /* In the child: leave all that is the master's behind. */
 static void become_worker(struct master *m, const struct slot *s, int fd)
 {
@@ -84,7 +90,7 @@ static void become_worker(struct master *m, const struct slot *s, int fd)
 	sigemptyset(&none);
 	if (dup2(fd, SCANNER_FD) < 0 || close_range(SCANNER_FD + 1, ~0u, 0) < 0 ||
 	    chdir(s->folder) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
-	    sandbox_worker(m->limits.recursion, m->limits.scan_bytes) < 0) {
+	    sandbox_worker(m->limits.recursion, largest_file(&m->limits)) < 0) {
 		perror("weir-scanner: sandbox");
 		_exit(1);
 	}

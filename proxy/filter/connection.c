@@ -35,7 +35,6 @@ struct filter_connection {
 	struct milter_reader reader;
 	struct bytes in, out;
 	size_t in_at, out_at; /* consumed, written */
-	size_t stale;         /* unread octets that were there before the question */
 	struct milter_options options;
 	struct bytes list_text; /* what lists points into */
 	struct milter_symlist lists;
@@ -192,7 +191,7 @@ static void negotiated(struct filter_connection *c, const struct milter_packet *
 	c->calls->on_open(c->arg);
 }
 
-static void got_packet(struct filter_connection *c, const struct milter_packet *p, bool stale)
+static void got_packet(struct filter_connection *c, const struct milter_packet *p)
 {
 	struct milter_reply r;
 
@@ -207,7 +206,7 @@ static void got_packet(struct filter_connection *c, const struct milter_packet *
 	c->reply_by = filter_now_ms() + c->inactivity_ms;
 	if (r.code == MILTER_PROGRESS)
 		return;
-	if (c->owed && !stale) {
+	if (c->owed) {
 		c->calls->on_reply(&r, c->arg);
 		return;
 	}
@@ -237,13 +236,11 @@ static void digest(struct filter_connection *c)
 	c->gone = &gone;
 	while (!c->broken) {
 		struct slice unread = slice_of(c->in.p + c->in_at, c->in.n - c->in_at);
-		bool stale = c->stale > 0;
 
 		if ((rc = milter_read(&c->reader, unread, &used, &p, &c->why)) <= 0)
 			break;
 		c->in_at += used;
-		c->stale = c->stale > used ? c->stale - used : 0;
-		got_packet(c, &p, stale);
+		got_packet(c, &p);
 		if (gone)
 			return;
 	}
@@ -459,16 +456,33 @@ void filter_connection_send(struct filter_connection *c)
 	flush(c);
 }
 
+/* PROGRESS may come at any time. */
+static void skip_progress(struct filter_connection *c)
+{
+	static const char progress[] = { 0, 0, 0, 1, MILTER_PROGRESS };
+
+	while (c->in.n - c->in_at >= sizeof(progress) &&
+	    memcmp(c->in.p + c->in_at, progress, sizeof(progress)) == 0)
+		c->in_at += sizeof(progress);
+}
+
+bool filter_connection_sound(struct filter_connection *c)
+{
+	if (c->broken || take_in(c) < 0)
+		return false;
+	skip_progress(c);
+	if (c->in_at < c->in.n)
+		breaks_on(c, "a reply that was not asked for");
+	return !c->broken;
+}
+
 void filter_connection_ask(struct filter_connection *c, int64_t inactivity_s, int64_t total_s)
 {
 	int64_t now = filter_now_ms();
 
-	/* A reply too many may be here already: whatever came before the question is stale. */
-	if (c->broken || take_in(c) < 0)
+	/* A reply too many may be here already, and would be taken for the answer. */
+	if (!filter_connection_sound(c))
 		return;
-	c->stale = c->in.n - c->in_at;
-	if (c->stale > 0)
-		event_active(c->readable, EV_READ, 1);
 	c->owed = true;
 	c->inactivity_ms = inactivity_s * 1000;
 	c->reply_by = now + c->inactivity_ms;

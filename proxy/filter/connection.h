@@ -38,10 +38,13 @@ struct slice filter_connection_macros(const struct filter_connection *c, enum mi
 
 /* Where packets are put (milter_put) before they are sent; never NULL. */
 struct bytes *filter_connection_out(struct filter_connection *c);
+/* Is the connection in step: not closed, and nothing here that was not asked for? If not, on_failed
+ * follows. */
+bool filter_connection_sound(struct filter_connection *c);
 /* Write what was put; no reply is owed for it. */
 void filter_connection_send(struct filter_connection *c);
-/* Write what was put; its last packet is answered: in inactivity_s from packet to packet, in
- * total_s at all. What on_reply got is not valid any more. */
+/* Where it is sound, write what was put; its last packet is answered: in inactivity_s from packet
+ * to packet, in total_s at all. What on_reply got is not valid any more. */
 void filter_connection_ask(struct filter_connection *c, int64_t inactivity_s, int64_t total_s);
 /* The reply is complete. To be called from on_reply. */
 void filter_connection_settle(struct filter_connection *c);

@@ -41,6 +41,8 @@ struct filter_session {
 
 	enum filter_event goal; /* the question */
 	bool goal_told;         /* its own event is what is awaited */
+	bool untold;            /* MAIL: the connection was found broken before it was told */
+	bool again;             /* MAIL: that was seen to once */
 	bool asking;            /* inside filter_session_ask */
 	const struct chain_answer *answer;
 	struct chain_answer said; /* what answer and verdict point to where they refuse */
@@ -148,6 +150,17 @@ static void failure_log(const struct filter_session *fs, const char *why)
 	log_end(&l);
 }
 
+/* What broke between two transactions is no failure of the second. */
+static bool reconnect(struct filter_session *fs)
+{
+	if (!fs->untold || fs->again)
+		return false;
+	fs->again = true;
+	fs->untold = fs->in_transaction = false;
+	filter_session_open(fs);
+	return fs->connection != NULL;
+}
+
 /* The filter broke off, hung or broke the protocol. Outside a transaction nothing is refused for
  * it: MAIL tries again. */
 static void fail(struct filter_session *fs, const char *why)
@@ -156,6 +169,8 @@ static void fail(struct filter_session *fs, const char *why)
 
 	failure_log(fs, why);
 	disconnect(fs, false);
+	if (reconnect(fs))
+		return;
 	fs->failed = fs->in_transaction || goal == FILTER_MAIL;
 	fs->in_transaction = false;
 	content_free(&fs->content);
@@ -391,6 +406,10 @@ static void advance(struct filter_session *fs)
 	}
 	if (tell_session(fs))
 		return;
+	if (fs->goal == FILTER_MAIL && !fs->goal_told && !filter_connection_sound(fs->connection)) {
+		fs->untold = true;
+		return;
+	}
 	if (fs->goal == FILTER_MAIL)
 		fs->in_transaction = true;
 	if (fs->goal != FILTER_CONNECT && fs->goal != FILTER_HELO && !fs->goal_told) {
@@ -627,7 +646,7 @@ bool filter_session_ask(struct filter_session *fs, enum filter_event event)
 	if ((fs->answer = known(fs, event)) != NULL)
 		return true;
 	fs->goal = event;
-	fs->goal_told = false;
+	fs->goal_told = fs->untold = fs->again = false;
 	fs->asking = true;
 	filter_session_open(fs);
 	if (fs->connection == NULL)

@@ -21,3 +21,7 @@ CHAIN_TEST_LIBS = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_edits
 check_edits_SOURCES = tests/unit/check_edits.c tests/unit/unit.h proxy/mail.c proxy/spool.c
 check_edits_LDADD = $(CHAIN_TEST_LIBS)
+check_PROGRAMS += check_chain
+check_chain_SOURCES = tests/unit/check_chain.c tests/unit/fake_filter.c tests/unit/fake_filter.h \
+	tests/unit/unit.h proxy/mail.c proxy/spool.c
+check_chain_LDADD = $(CHAIN_TEST_LIBS)
