@@ -11,6 +11,7 @@
  * mean drain: no new session and no new message, what is in hand is finished, at most drain_s long.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -228,6 +229,7 @@ static int run(struct milterd *d, int ready)
 	unsigned left;
 	bool failed;
 
+	assert(d->engine != NULL);
 	daemon_services_start(d);
 	signals_mask(SIG_BLOCK);
 	control = control_thread_start(&d->settings.milterd.control, daemon_control, d, &e);
