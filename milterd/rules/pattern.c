@@ -173,6 +173,7 @@ struct pattern_scan {
 	struct memo *memo;      /* open addressing, at most half full */
 	size_t memo_n, memo_cap;
 	int64_t spent_ns;
+	bool told; /* one line in the log for one message is enough */
 };
 
 struct pattern_scan *pattern_scan_new(const struct pattern_set *set)
@@ -326,7 +327,9 @@ static enum pattern_result look(
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;
 	if (rc < 0) {
-		log_event(LOG_LEVEL_WARN, "pattern_limit", "pattern", p->source.p, NULL);
+		if (!scan->told)
+			log_event(LOG_LEVEL_WARN, "pattern_limit", "pattern", p->source.p, NULL);
+		scan->told = true;
 		return PATTERN_GAVE_UP;
 	}
 	at = pcre2_get_ovector_pointer(scan->data);
