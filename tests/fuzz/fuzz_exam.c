@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 /* One rule for each provider that reads the message, and every edit. */
 static const char rules[] =
     "{\"headers\": {\"remove\": [\"X-*\"], \"add\": {\"X-Out\": \"${verdict.tests} "
-    "${header.subject} ${attachments}\"}}, \"rules\": {"
+    "${header.subject} ${attachments[].name}\"}}, \"rules\": {"
     "\"A\": {\"when\": {\"attachments\": {\"some\": {\"extension\": {\"in\": [\"exe\", "
     "\"docm\"]}}}}, "
     "\"score\": 1},"
