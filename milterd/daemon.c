@@ -88,7 +88,8 @@ struct engine *daemon_session_begin(struct milterd *d, uint64_t *number)
 		g = engine_ref(d->engine);
 		d->sessions++;
 	}
-	*number = ++d->connections;
+	/* Numbers of one life of the daemon and the next should not be the same in one log. */
+	*number = ((uint64_t)d->started & 0xffff) << 16 | (++d->connections & 0xffff);
 	pthread_mutex_unlock(&d->lock);
 	return g;
 }

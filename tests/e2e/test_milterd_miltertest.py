@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -442,3 +443,62 @@ def test_an_unknown_user_is_an_error(tmp_path):
         done = subprocess.run([BUILD / "weir-milterd", "-c", milterd.config_path, "-f"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 1 and "adduser" in done.stderr
     milterd.stop()
+
+
+def part(boundary, n):
+    return b"--" + boundary + b"\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % n
+
+
+BAD = {
+    "no header, no body": ([], b""),
+    "no header": ([], b"body\r\n"),
+    "no body": ([("Subject", " x")], b""),
+    "8-bit garbage and NULs": ([("Subject", " x")], bytes(range(256)) * 3000),
+    "10 000 header fields": ([("X-F%d" % (n % 7), " v") for n in range(10000)], b"x\r\n"),
+    "long header lines": ([("X-Long", " " + "y" * 60000)] * 20, b"x\r\n"),
+    "2 000 nested parts": ([("Content-Type", " multipart/mixed; boundary=b0")], b"".join(part(b"b%d" % n, n + 1) for n in range(2000))),
+    "a boundary that never ends": ([("Content-Type", " multipart/mixed; boundary=never")], b"--never\r\n" * 5000),
+    "an unknown charset and encoding": ([("Content-Type", " text/plain; charset=x-none"), ("Content-Transfer-Encoding", " x-none"),
+                                         ("Subject", " =?x-none?Q?=41?=")], b"x\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_messages_get_a_verdict(milterd, name):
+    fields, body = BAD[name]
+    mta = ready(milterd)
+    mta.mail("<bad-message@client.example>")
+    mta.rcpt()
+    mta.data()
+    for field in fields:
+        mta.header(*field)
+    assert mta.end_of_header()[0] == "c"
+    for at in range(0, len(body), 65535):
+        assert mta.body(body[at:at + 65535])[0] == "c"
+    assert mta.end()[1][0] == "c"
+    assert mta.message([("Subject", " x")], b"refuse this body\r\n")[1][0] == "y"
+    mta.quit()
+
+
+def test_memory_that_runs_out_is_a_tempfail_for_its_message(tmp_path):
+    """The address space is limited; sanitizers cannot live with that, so it is tried where they are absent."""
+    milterd = Milterd(tmp_path, start=False, message_bytes=1 << 30)
+    if b"__asan_init" in (BUILD / "weir-milterd").read_bytes() or b"__tsan_init" in (BUILD / "weir-milterd").read_bytes():
+        pytest.skip("built with sanitizers")
+    milterd.start()
+    try:
+        resource.prlimit(milterd.pid, resource.RLIMIT_AS, (600 << 20, resource.RLIM_INFINITY))
+        mta = ready(milterd)
+        mta.mail()
+        mta.rcpt()
+        mta.data()
+        mta.header("Subject", " x")
+        mta.end_of_header()
+        for _ in range(9000):
+            mta.body(b"x" * 65000)
+        assert mta.end()[1][0] == "t"
+        assert mta.message([("Subject", " x")], b"refuse this body\r\n")[1][0] == "y"
+        mta.quit()
+        assert 'error="out of memory"' in milterd.log()
+    finally:
+        assert milterd.stop() == 0
