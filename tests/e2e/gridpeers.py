@@ -180,7 +180,7 @@ class Filter:
 
     async def answer(self, writer, stage, action):
         if stage == "eom" and action in ("none", "edits-then-close", "edits-then-garbage"):
-            writer.write(packet(b"h", b"X-Grid\0 edited\0"))
+            writer.write(packet(b"h", b"X-Grid\0edited\0"))
             if action != "none":
                 await writer.drain()
         if action in ("close", "edits-then-close"):
