@@ -57,7 +57,7 @@ static int check_field_name(struct loader *l, struct slice name, bool may_be_pre
 }
 
 /* Text that goes into a header field: a line end in it would begin another field. */
-static int load_line(struct loader *l, json_t *v, const struct template **out)
+int load_line(struct loader *l, json_t *v, const struct template **out)
 {
 	struct slice s = text_of(v);
 
@@ -67,9 +67,22 @@ static int load_line(struct loader *l, json_t *v, const struct template **out)
 	return load_template(l, s, out);
 }
 
+static int load_field(
+    struct loader *l, struct slice name, json_t *text, enum edit_kind kind, struct edit_rows *into)
+{
+	const struct template *value = NULL;
+
+	if (check_field_name(l, name, false) < 0)
+		return -1;
+	if (!json_is_string(text))
+		return wrong_type(l, "text", text);
+	if (load_line(l, text, &value) < 0)
+		return -1;
+	return edits_add(l, into, kind, name, value);
+}
+
 int load_fields(struct loader *l, json_t *v, enum edit_kind kind, struct edit_rows *into)
 {
-	const struct template *value;
 	const char *name;
 	json_t *text;
 	int rc = 0;
@@ -78,14 +91,7 @@ int load_fields(struct loader *l, json_t *v, enum edit_kind kind, struct edit_ro
 	{
 		size_t was = loader_enter(l, slice_z(name));
 
-		if (check_field_name(l, slice_z(name), false) < 0)
-			rc = -1;
-		else if (!json_is_string(text))
-			rc = wrong_type(l, "text", text);
-		else if (load_line(l, text, &value) < 0)
-			rc = -1;
-		else
-			rc |= edits_add(l, into, kind, slice_z(name), value);
+		rc |= load_field(l, slice_z(name), text, kind, into);
 		loader_leave(l, was);
 	}
 	return rc;
@@ -110,6 +116,11 @@ int load_removals(struct loader *l, json_t *v, struct edit_rows *into)
 	return rc;
 }
 
+static bool address_octet(char c)
+{
+	return (unsigned char)c > 0x20 && c != 0x7f && strchr("<>()\",;:\\", c) == NULL;
+}
+
 /* Addresses in rules are plain: local@domain without quotes, spaces and brackets. */
 static int check_address(struct loader *l, struct slice s)
 {
@@ -118,8 +129,7 @@ static int check_address(struct loader *l, struct slice s)
 	    slice_find(slice_sub(s, at + 1, s.n), '@') == s.n - at - 1;
 
 	for (size_t i = 0; i < s.n; i++)
-		good = good && (unsigned char)s.p[i] > 0x20 && s.p[i] != 0x7f &&
-		    memchr("<>()\",;:\\", s.p[i], 9) == NULL;
+		good = good && address_octet(s.p[i]);
 	return good ? 0
 		    : complain(l, false, "\"%.*s\" is no address (local@domain)",
 			  SLICE_ARG(slice_sub(s, 0, 100)));
@@ -247,7 +257,7 @@ static int load_rule_removals(struct loader *l, const struct key_row *row, json_
 
 static int load_prefix(struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
-	const struct template *value;
+	const struct template *value = NULL;
 	enum stage was = l->latest;
 
 	(void)row;

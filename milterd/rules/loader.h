@@ -149,6 +149,8 @@ int load_removals(struct loader *l, json_t *v, struct edit_rows *into);
 int edits_add(struct loader *l, struct edit_rows *into, enum edit_kind kind, struct slice name,
     const struct template *value);
 
+/* A text for a header field or a queue: no line ends. */
+int load_line(struct loader *l, json_t *v, const struct template **out);
 /* A text with ${...}; notes the stages of the facts in it. */
 int load_template(struct loader *l, struct slice text, const struct template **out);
 /* The same for a reply: its class must be that of the action. */

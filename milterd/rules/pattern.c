@@ -11,18 +11,18 @@
 #include "weir/log.h"
 
 enum {
-	MATCH_LIMIT = 100000,    /* backtracking points at one place of a text */
+	MATCH_LIMIT = 50000,     /* backtracking points at one place of a text */
 	DEPTH_LIMIT = 10000,     /* nested backtracking, where the JIT is not used */
 	HEAP_LIMIT_KIB = 16384,  /* memory of one match, likewise */
 	JIT_STACK_MAX = 1 << 20, /* octets */
 	/* The limits above do not see a pattern that is merely quadratic. In a text that is longer
 	 * than this the clock is looked at every few starting places. */
-	TEXT_SHORT = 2048,
+	TEXT_SHORT = 4096,
 	STARTS_MIN = 16,
-	STARTS_MAX = 512,
-	STEPS_UNWATCHED = 64 << 20, /* starting places times octets between two looks */
-	BUDGET_MS = 250,            /* processor time of one pattern in one long text */
-	BUDGET_ALL_MS = 2000,       /* of all patterns over one message */
+	STARTS_MAX = 4096,
+	STEPS_UNWATCHED = 512 << 20, /* starting places times octets between two looks */
+	BUDGET_MS = 250,             /* processor time of one pattern in one long text */
+	BUDGET_ALL_MS = 2000,        /* of all patterns over one message */
 	MEMO_MAX = 1 << 16
 };
 

@@ -25,39 +25,39 @@ static struct list *list_from(enum list_kind kind, struct pattern_set *set, cons
 /* items are parted by spaces */
 static const struct {
 	enum list_kind kind;
-	const char *items, *value;
 	bool in;
+	const char *items, *value;
 	const char *matched; /* NULL: nothing is told */
 } members[] = {
-	{ LIST_STRINGS, "one Two THREE", "two", true, NULL },
-	{ LIST_STRINGS, "one Two THREE", "tw", false, NULL },
-	{ LIST_STRINGS, "one one ONE", "one", true, NULL },
-	{ LIST_STRINGS, "one", "", false, NULL },
-	{ LIST_STRINGS, "\xc3\xa4", "\xc3\xa4", true, NULL },
-	{ LIST_STRINGS, "\xc3\xa4", "\xc3\x84", false, NULL }, /* ASCII case only */
-	{ LIST_DOMAINS, "example.org", "example.org", true, NULL },
-	{ LIST_DOMAINS, "example.org", "A.B.Example.ORG", true, NULL },
-	{ LIST_DOMAINS, "example.org", "xexample.org", false, NULL },
-	{ LIST_DOMAINS, "example.org", "org", false, NULL },
-	{ LIST_DOMAINS, "org", "example.org", true, NULL },
-	{ LIST_DOMAINS, ".example.org.", "user@mx.example.org.", true, NULL },
-	{ LIST_DOMAINS, "example.org", "example.org@evil.example", false, NULL },
-	{ LIST_DOMAINS, "example.org", "", false, NULL },
-	{ LIST_DOMAINS, "example.org", "...", false, NULL },
-	{ LIST_DOMAINS, "a.b.c", "x.a.b.c", true, NULL },
-	{ LIST_DOMAINS, "a.b.c", "b.c", false, NULL },
-	{ LIST_GLOBS, "*.exe inv?ice*", "SETUP.EXE", true, NULL },
-	{ LIST_GLOBS, "*.exe inv?ice*", "invoice 7", true, NULL },
-	{ LIST_GLOBS, "*.exe inv?ice*", "a.exe.txt", false, NULL },
-	{ LIST_GLOBS, "a*b*c", "aXXbXXc", true, NULL },
-	{ LIST_GLOBS, "a*b*c", "abcbc", true, NULL }, { LIST_GLOBS, "a*b*c", "abcb", false, NULL },
-	{ LIST_GLOBS, "?", "", false, NULL }, { LIST_GLOBS, "**", "", true, NULL },
-	{ LIST_PARTS, "foo Bar", "xxbarxx", true, "bar" },
-	{ LIST_PARTS, "foo Bar", "xxbaxx", false, NULL },
-	{ LIST_REGEXES, "^a+$ b.d", "xxbcdxx", true, "bcd" },
-	{ LIST_REGEXES, "^a+$ b.d", "aaa", true, "aaa" },
-	{ LIST_REGEXES, "^a+$ b.d", "aab", false, NULL },
-	{ LIST_NETWORKS, "10.0.0.0/8", "10.0.0.0", false, NULL }, /* text is no address */
+	{ LIST_STRINGS, true, "one Two THREE", "two", NULL },
+	{ LIST_STRINGS, false, "one Two THREE", "tw", NULL },
+	{ LIST_STRINGS, true, "one one ONE", "one", NULL },
+	{ LIST_STRINGS, false, "one", "", NULL },
+	{ LIST_STRINGS, true, "\xc3\xa4", "\xc3\xa4", NULL },
+	{ LIST_STRINGS, false, "\xc3\xa4", "\xc3\x84", NULL }, /* ASCII case only */
+	{ LIST_DOMAINS, true, "example.org", "example.org", NULL },
+	{ LIST_DOMAINS, true, "example.org", "A.B.Example.ORG", NULL },
+	{ LIST_DOMAINS, false, "example.org", "xexample.org", NULL },
+	{ LIST_DOMAINS, false, "example.org", "org", NULL },
+	{ LIST_DOMAINS, true, "org", "example.org", NULL },
+	{ LIST_DOMAINS, true, ".example.org.", "user@mx.example.org.", NULL },
+	{ LIST_DOMAINS, false, "example.org", "example.org@evil.example", NULL },
+	{ LIST_DOMAINS, false, "example.org", "", NULL },
+	{ LIST_DOMAINS, false, "example.org", "...", NULL },
+	{ LIST_DOMAINS, true, "a.b.c", "x.a.b.c", NULL },
+	{ LIST_DOMAINS, false, "a.b.c", "b.c", NULL },
+	{ LIST_GLOBS, true, "*.exe inv?ice*", "SETUP.EXE", NULL },
+	{ LIST_GLOBS, true, "*.exe inv?ice*", "invoice 7", NULL },
+	{ LIST_GLOBS, false, "*.exe inv?ice*", "a.exe.txt", NULL },
+	{ LIST_GLOBS, true, "a*b*c", "aXXbXXc", NULL },
+	{ LIST_GLOBS, true, "a*b*c", "abcbc", NULL }, { LIST_GLOBS, false, "a*b*c", "abcb", NULL },
+	{ LIST_GLOBS, false, "?", "", NULL }, { LIST_GLOBS, true, "**", "", NULL },
+	{ LIST_PARTS, true, "foo Bar", "xxbarxx", "bar" },
+	{ LIST_PARTS, false, "foo Bar", "xxbaxx", NULL },
+	{ LIST_REGEXES, true, "^a+$ b.d", "xxbcdxx", "bcd" },
+	{ LIST_REGEXES, true, "^a+$ b.d", "aaa", "aaa" },
+	{ LIST_REGEXES, false, "^a+$ b.d", "aab", NULL },
+	{ LIST_NETWORKS, false, "10.0.0.0/8", "10.0.0.0", NULL }, /* text is no address */
 };
 
 START_TEST(member)

@@ -690,7 +690,7 @@ START_TEST(many_mistakes)
 	(void)bytes_add(&text, SLICE("}}"));
 	ck_assert_ptr_null(ruleset_load_text("t.json", bytes_slice(&text), &f));
 	ck_assert_uint_ge(f.errors, 3000);
-	ck_assert_uint_lt(f.n, 2 * FINDINGS_MAX);
+	ck_assert_uint_lt(f.n, (size_t)2 * FINDINGS_MAX);
 	bytes_free(&text);
 	findings_free(&f);
 }
