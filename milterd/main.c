@@ -28,7 +28,7 @@
 #include "weir/file.h"
 #include "weir/log.h"
 
-enum { EXIT_USAGE = 64, EXIT_CHECK = 2 };
+enum { EXIT_USAGE = 64, EXIT_CHECK = 2, RELOAD_MS = 120000 };
 
 struct milterd *the_milterd;
 
@@ -153,15 +153,24 @@ static void doze(struct milterd *d, int ms)
 		log_event(LOG_LEVEL_WARN, "wake", "error", strerror(errno), NULL);
 }
 
+/* HUP goes the way of `weir reload`, so that reloads come one at a time. What came of it stands in
+ * the log. */
+static void reload(const struct milterd *d)
+{
+	struct err e;
+	json_t *answer = control_ask(&d->settings.milterd.control, "reload", RELOAD_MS, &e);
+
+	if (answer == NULL)
+		log_event(LOG_LEVEL_ERROR, "reload", "error", e.text, NULL);
+	json_decref(answer);
+}
+
 static void work(struct milterd *d)
 {
 	while (!asked_to_stop && !milter_ended) {
 		if (asked_to_reload) {
-			struct findings f = { 0 };
-
 			asked_to_reload = 0;
-			(void)daemon_reload(d, &f);
-			findings_free(&f);
+			reload(d);
 		}
 		doze(d, -1);
 	}
