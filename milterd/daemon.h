@@ -55,7 +55,8 @@ void daemon_recipient_refused(struct milterd *d);
 /* Wait, but not past the beginning of a drain. */
 void daemon_delay(struct milterd *d, int64_t ms);
 
-/* Build a new engine from the files as they are now and swap it in; findings say why not. */
+/* Build a new engine from the files as they are now and swap it in; findings say why not. One at a
+ * time: only the control thread calls it. */
 int daemon_reload(struct milterd *d, struct findings *f);
 /* Answers "reload" and "status". */
 json_t *daemon_control(const char *command, json_t *request, void *arg);

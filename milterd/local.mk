@@ -40,3 +40,16 @@ EXTRA_DIST += \
 	tests/e2e/test_milterd_miltertest.py \
 	tests/e2e/test_postfix.py \
 	tests/e2e/test_reload.py
+EXTRA_DIST += \
+	tests/fuzz/corpus/exam/ham-newsletter.eml \
+	tests/fuzz/corpus/exam/malware-macro.eml \
+	tests/fuzz/corpus/exam/phish-bec.eml \
+	tests/fuzz/corpus/exam/spam-broken-mime.eml \
+	tests/fuzz/corpus/exam/spam-no-header.eml
+
+if FUZZING
+noinst_PROGRAMS += fuzz_exam
+fuzz_exam_SOURCES = tests/fuzz/fuzz_exam.c
+fuzz_exam_LDADD = $(FILTER_LIBS)
+fuzz_exam_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -11,6 +11,7 @@
  * mean drain: no new session and no new message, what is in hand is finished, at most drain_s long.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +28,7 @@
 #include "weir/file.h"
 #include "weir/log.h"
 
-enum { EXIT_USAGE = 64, EXIT_CHECK = 2 };
+enum { EXIT_USAGE = 64, EXIT_CHECK = 2, RELOAD_MS = 120000 };
 
 struct milterd *the_milterd;
 
@@ -152,15 +153,24 @@ static void doze(struct milterd *d, int ms)
 		log_event(LOG_LEVEL_WARN, "wake", "error", strerror(errno), NULL);
 }
 
+/* HUP goes the way of `weir reload`, so that reloads come one at a time. What came of it stands in
+ * the log. */
+static void reload(const struct milterd *d)
+{
+	struct err e;
+	json_t *answer = control_ask(&d->settings.milterd.control, "reload", RELOAD_MS, &e);
+
+	if (answer == NULL)
+		log_event(LOG_LEVEL_ERROR, "reload", "error", e.text, NULL);
+	json_decref(answer);
+}
+
 static void work(struct milterd *d)
 {
 	while (!asked_to_stop && !milter_ended) {
 		if (asked_to_reload) {
-			struct findings f = { 0 };
-
 			asked_to_reload = 0;
-			(void)daemon_reload(d, &f);
-			findings_free(&f);
+			reload(d);
 		}
 		doze(d, -1);
 	}
@@ -228,6 +238,7 @@ static int run(struct milterd *d, int ready)
 	unsigned left;
 	bool failed;
 
+	assert(d->engine != NULL);
 	daemon_services_start(d);
 	signals_mask(SIG_BLOCK);
 	control = control_thread_start(&d->settings.milterd.control, daemon_control, d, &e);
