@@ -42,3 +42,29 @@ weir_proxy_SOURCES = \
 	proxy/worker.c \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
+
+check_PROGRAMS += check_line check_mail check_received check_shared check_spool
+check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
+check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
+check_mail_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_received_SOURCES = tests/unit/check_received.c tests/unit/unit.h proxy/received.c
+check_received_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control/shared.c
+check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
+check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
+EXTRA_DIST += \
+	tests/e2e/proxylib.py \
+	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/smtp_line/bare \
+	tests/fuzz/corpus/smtp_line/plain
+
+if FUZZING
+noinst_PROGRAMS += fuzz_smtp_line
+fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
+fuzz_smtp_line_LDADD = $(WEIR_LIBS)
+fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -96,8 +96,7 @@ static bool same_address(struct slice a, struct slice b)
 	while (at > 0 && a.p[at - 1] != '@')
 		at--;
 	return a.n == b.n && (at == 0 || memcmp(a.p, b.p, at) == 0) &&
-	    (at == 0 ? slice_eq(a, b)
-		     : slice_ieq(slice_sub(a, at, a.n), slice_sub(b, at, b.n)));
+	    (at == 0 ? slice_eq(a, b) : slice_ieq(slice_sub(a, at, a.n), slice_sub(b, at, b.n)));
 }
 
 size_t mail_remove_recipient(struct mail *m, struct slice address)

@@ -149,8 +149,7 @@ static void try_later(struct place *p)
 	long ms = BACKOFF_MS(p->deaths);
 
 	p->deaths++;
-	event_add(p->again,
-	    &(struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 });
+	event_add(p->again, &(struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 });
 }
 
 static void start_worker(struct place *p)
@@ -222,7 +221,8 @@ static void log_death(pid_t pid, int status)
 	char text[64];
 
 	if (WIFSIGNALED(status))
-		(void)snprintf(text, sizeof(text), "pid %ld: signal %d", (long)pid, WTERMSIG(status));
+		(void)snprintf(
+		    text, sizeof(text), "pid %ld: signal %d", (long)pid, WTERMSIG(status));
 	else
 		(void)snprintf(
 		    text, sizeof(text), "pid %ld: exit status %d", (long)pid, WEXITSTATUS(status));
@@ -374,8 +374,8 @@ static json_t *reload(struct master *m)
 		settings_free(&fresh);
 		answer = findings_answer(&f);
 		log_findings(&f);
-		log_event(LOG_LEVEL_ERROR, "reload", "result", "refused, the old configuration stays",
-		    NULL);
+		log_event(LOG_LEVEL_ERROR, "reload", "result",
+		    "refused, the old configuration stays", NULL);
 	} else {
 		log_findings(&f);
 		log_event(LOG_LEVEL_INFO, "reload", "result", "done", NULL);
@@ -408,8 +408,7 @@ static json_t *status(struct master *m)
 	    "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers", workers,
 	    "sessions", (json_int_t)sums.sessions, "sessions_total",
 	    (json_int_t)sums.sessions_total, "messages", (json_int_t)sums.messages, "refused",
-	    (json_int_t)sums.refused, "restarts",
-	    (json_int_t)atomic_load(&m->shared->restarts));
+	    (json_int_t)sums.refused, "restarts", (json_int_t)atomic_load(&m->shared->restarts));
 }
 
 static json_t *on_control(const char *command, json_t *request, void *arg)
@@ -483,8 +482,7 @@ static int master_init(struct master *m, struct err *e)
 	m->count = worker_count(p);
 	raise_descriptor_limit();
 	if ((m->shared = shared_new(e)) == NULL ||
-	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
-	    drop_privileges(p->user, e) < 0)
+	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 || drop_privileges(p->user, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");

@@ -52,10 +52,7 @@ void received_write(const struct received *r, struct buf *b)
 	buf_addf(b, " ([%s%s])\r\n\tby ", r->client->family == AF_INET6 ? "IPv6:" : "",
 	    address_text(r->client, text));
 	buf_add(b, r->by);
-	buf_addf(b, " (Weir) with %s id ",
-	    r->utf8          ? "UTF8SMTP"
-		: r->esmtp ? "ESMTP"
-			   : "SMTP");
+	buf_addf(b, " (Weir) with %s id ", r->utf8 ? "UTF8SMTP" : r->esmtp ? "ESMTP" : "SMTP");
 	buf_add(b, r->id);
 	if (r->only_recipient.p != NULL) {
 		buf_add(b, SLICE("\r\n\tfor <"));

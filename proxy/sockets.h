@@ -14,7 +14,7 @@ struct sockets {
 		struct endpoint endpoint; /* as configured */
 		int *fds;
 		size_t count;
-	} *v;
+	} * v;
 	size_t n;
 };
 

@@ -24,9 +24,9 @@ struct spool *spool_new(const char *directory, size_t memory_max)
 	if (s == NULL)
 		return NULL;
 	/* bytes.max 0 would mean no limit at all. */
-	*s = (struct spool){ .directory = directory,
-		.memory.max = memory_max > 0 ? memory_max : 1,
-		.fd = -1 };
+	*s = (struct spool){
+		.directory = directory, .memory.max = memory_max > 0 ? memory_max : 1, .fd = -1
+	};
 	return s;
 }
 
@@ -66,8 +66,8 @@ static int add_to_file(struct spool *s, struct slice octets, struct err *e)
 	if (s->fd < 0 && (s->fd = open_unnamed(s->directory, e)) < 0)
 		return -1;
 	for (size_t done = 0; done < octets.n;) {
-		ssize_t n = pwrite(s->fd, octets.p + done, octets.n - done,
-		    (off_t)(s->in_file + done));
+		ssize_t n = pwrite(
+		    s->fd, octets.p + done, octets.n - done, (off_t)(s->in_file + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

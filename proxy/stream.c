@@ -21,8 +21,8 @@ struct stream {
 	const struct stream_events *events;
 	void *arg;
 	struct event readable, writable, broken;
-	struct slice fresh;  /* octets just read that nobody took yet; on the stack of on_readable */
-	struct bytes in;     /* octets that had to wait */
+	struct slice fresh; /* octets just read that nobody took yet; on the stack of on_readable */
+	struct bytes in;    /* octets that had to wait */
 	size_t in_at, input_max;
 	struct bytes out;
 	size_t out_at;
@@ -58,11 +58,9 @@ struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
 		close(fd);
 		return NULL;
 	}
-	*s = (struct stream){ .base = base,
-		.fd = fd,
-		.events = events,
-		.arg = arg,
-		.input_max = input_max };
+	*s = (struct stream){
+		.base = base, .fd = fd, .events = events, .arg = arg, .input_max = input_max
+	};
 	event_assign(&s->readable, base, fd, EV_READ | EV_PERSIST, on_readable, s);
 	event_assign(&s->writable, base, fd, EV_WRITE, on_writable, s);
 	event_assign(&s->broken, base, fd, 0, on_broken, s);

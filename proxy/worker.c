@@ -102,8 +102,7 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 	TAILQ_INIT(&w->sessions);
 	TAILQ_INIT(&w->ended);
 	w->base = event_base_new();
-	if (w->base == NULL ||
-	    (w->reap = event_new(w->base, -1, 0, on_reap, w)) == NULL ||
+	if (w->base == NULL || (w->reap = event_new(w->base, -1, 0, on_reap, w)) == NULL ||
 	    (w->stop = evsignal_new(w->base, SIGTERM, on_stop, w)) == NULL ||
 	    (w->stop_now = evsignal_new(w->base, SIGINT, on_stop, w)) == NULL ||
 	    (w->retire = evsignal_new(w->base, SIGUSR1, on_retire, w)) == NULL ||
@@ -115,8 +114,7 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 	event_add(w->stop_now, NULL);
 	event_add(w->retire, NULL);
 	w->filters = filters_new(w->base, w->settings, &e);
-	if (w->filters == NULL ||
-	    (w->upstream = upstream_new(w->base, w->settings, &e)) == NULL) {
+	if (w->filters == NULL || (w->upstream = upstream_new(w->base, w->settings, &e)) == NULL) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}

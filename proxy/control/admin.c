@@ -95,9 +95,9 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	hang_up(arg);
 }
 
-static const struct stream_events stream_events = { .on_input = on_input,
-	.on_drained = on_drained,
-	.on_failed = on_failed };
+static const struct stream_events stream_events = {
+	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+};
 
 static void on_caller(evutil_socket_t fd, short what, void *arg)
 {

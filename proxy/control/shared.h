@@ -16,7 +16,7 @@
 #define SHARED_CLIENTS 16384
 
 struct shared_slot {
-	_Atomic int pid; /* 0: free */
+	_Atomic int pid;           /* 0: free */
 	_Atomic uint64_t sessions; /* now */
 	_Atomic uint64_t sessions_total, messages, refused;
 	_Atomic uint64_t clients[SHARED_CLIENTS]; /* hash << 24 | sessions now */

@@ -36,13 +36,13 @@ static void take(struct listener *l, int fd, const struct address *client)
 		session_start(w, l, fd, client); /* counts the client out, whatever happens */
 		return;
 	case SHARED_FULL:
-		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text), "why",
-		    "sessions", NULL);
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text),
+		    "why", "sessions", NULL);
 		turn_away(fd, SLICE("421 4.3.2 Too many connections, try again later\r\n"));
 		return;
 	case SHARED_CLIENT_FULL:
-		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text), "why",
-		    "sessions_per_client", NULL);
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text),
+		    "why", "sessions_per_client", NULL);
 		turn_away(fd, SLICE("421 4.7.0 Too many connections from your address\r\n"));
 		return;
 	}
@@ -73,8 +73,7 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 	for (int i = 0; i < ACCEPT_MAX; i++) {
 		struct sockaddr_storage ss = { 0 };
 		socklen_t n = sizeof(ss);
-		int client = accept4(
-		    fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int client = accept4(fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
 			struct address a = address_of((const struct sockaddr *)&ss);
@@ -97,15 +96,13 @@ static int listener_init(struct listener *l, struct worker *w, const struct work
 
 	if (getsockname(from->fd, (struct sockaddr *)&ss, &n) == 0)
 		a = address_of((const struct sockaddr *)&ss);
-	*l = (struct listener){ .worker = w,
-		.settings = from->settings,
-		.fd = from->fd,
-		.port = a.port };
+	*l = (struct listener){
+		.worker = w, .settings = from->settings, .fd = from->fd, .port = a.port
+	};
 	(void)address_text(&a, l->address);
 	l->readable = event_new(w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	l->rest = evtimer_new(w->base, on_rested, l);
-	return l->readable != NULL && l->rest != NULL && event_add(l->readable, NULL) == 0 ? 0
-											   : -1;
+	return l->readable != NULL && l->rest != NULL && event_add(l->readable, NULL) == 0 ? 0 : -1;
 }
 
 struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n)

@@ -12,7 +12,8 @@
 #define GREETED   (IN(SESSION_READY) | IN(SESSION_MAIL) | IN(SESSION_RCPT))
 
 enum {
-	LAST = 1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
+	LAST =
+	    1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
 	JUNK = 2, /* too many of these without a delivery count as errors (W48) */
 	BARE = 4, /* takes no argument (W58) */
 };
@@ -321,7 +322,8 @@ void command_run(struct session *s, struct slice line)
 		return;
 	}
 	/* W31; who said HELO may send nothing ahead at all (W32). */
-	if (((c->flags & LAST) || (s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
+	if (((c->flags & LAST) ||
+		(s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
 	    session_has_input(s)) {
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;

@@ -81,7 +81,9 @@ static const char *action_of(const struct relay_answer *a)
 {
 	if (a->in_doubt)
 		return "in_doubt";
-	return a->reply.code / 100 == 2 ? "relay" : a->reply.code / 100 == 5 ? "reject" : "tempfail";
+	return a->reply.code / 100 == 2 ? "relay"
+	    : a->reply.code / 100 == 5  ? "reject"
+					: "tempfail";
 }
 
 static void on_sent(const struct relay_answer *a, void *arg)
@@ -96,7 +98,8 @@ static void on_sent(const struct relay_answer *a, void *arg)
 		smtp_reply_line(&a->reply, &b);
 	if (a->in_doubt)
 		log_event(LOG_LEVEL_ERROR, "in_doubt", "id", s->mail.id, "server", a->server, "why",
-		    "lost after the dot: the backend may have the message, and the client will send "
+		    "lost after the dot: the backend may have the message, and the client will "
+		    "send "
 		    "it again",
 		    NULL);
 	data_finish(s,
@@ -138,8 +141,7 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 		if (reply.code == 0)
 			smtp_reply_set(&reply, 451, "4.3.2", "Please try again later");
 		data_finish(s,
-		    &(struct verdict_line){
-			.action = verdict_action(a->verdict), .reply = &reply },
+		    &(struct verdict_line){ .action = verdict_action(a->verdict), .reply = &reply },
 		    false);
 		s->closing |= a->verdict == CHAIN_CLOSE;
 	}

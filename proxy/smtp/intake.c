@@ -16,7 +16,7 @@ struct intake {
 	size_t line;         /* where the line in hand begins */
 	size_t looked;       /* no line end before this */
 	bool in_body, refused;
-	uint64_t bytes;       /* of content; Received counts as well (W75) */
+	uint64_t bytes; /* of content; Received counts as well (W75) */
 	int64_t received_fields;
 	int64_t begun_ms, last_ms;
 	struct smtp_reply refusal;
@@ -97,8 +97,7 @@ static void refuse_memory(struct session *s)
 static void add_field(struct session *s)
 {
 	struct intake *c = s->intake;
-	struct slice line =
-	    slice_sub(bytes_slice(&c->header), c->field, c->line - c->field);
+	struct slice line = slice_sub(bytes_slice(&c->header), c->field, c->line - c->field);
 	const struct mail_field *f;
 
 	if (line.n == 0)
@@ -196,8 +195,10 @@ static bool header_line(struct session *s, struct slice line)
 	c->field = begins;
 	if (c->refused || (line.n > 2 && field_begins(line)))
 		return c->refused;
-	/* An empty line; or a line that is no field: then the body begins with it. */
-	end_header(s, line.n == 2);
+	/* An empty line; or a line that is no field: then the body begins with it. One that begins
+	 * with a blank would go on our own field, so it gets the empty line that its author forgot.
+	 */
+	end_header(s, line.n == 2 || line.p[0] == ' ' || line.p[0] == '\t');
 	if (!c->refused) {
 		size_t body = line.n == 2 ? begins + 2 : begins;
 

@@ -17,8 +17,7 @@ static enum line_status discard(struct line_reader *r, struct slice in, size_t *
 	return r->discarded > LINE_DISCARD_MAX ? LINE_FLOOD : LINE_MORE;
 }
 
-static enum line_status bad(
-    struct line_reader *r, enum line_status why, size_t at, size_t *used)
+static enum line_status bad(struct line_reader *r, enum line_status why, size_t at, size_t *used)
 {
 	*used = at;
 	r->discarding = true;

@@ -129,16 +129,16 @@ static bool parse(struct session *s, struct slice argument, struct slice word,
 	const char *refusal;
 
 	if (!slice_istarts(argument, word)) {
-		session_say(s, kind == SMTP_REVERSE_PATH
-			? SLICE("501 5.5.4 Syntax: MAIL FROM:<address>\r\n")
-			: SLICE("501 5.5.4 Syntax: RCPT TO:<address>\r\n"));
+		session_say(s,
+		    kind == SMTP_REVERSE_PATH ? SLICE("501 5.5.4 Syntax: MAIL FROM:<address>\r\n")
+					      : SLICE("501 5.5.4 Syntax: RCPT TO:<address>\r\n"));
 		return false;
 	}
 	argument = slice_sub(argument, word.n, argument.n);
 	if (smtp_path_parse(argument, kind, path, &rest, NULL) < 0) {
-		session_say(s, kind == SMTP_REVERSE_PATH
-			? SLICE("501 5.1.7 Bad sender address\r\n")
-			: SLICE("501 5.1.3 Bad recipient address\r\n"));
+		session_say(s,
+		    kind == SMTP_REVERSE_PATH ? SLICE("501 5.1.7 Bad sender address\r\n")
+					      : SLICE("501 5.1.3 Bad recipient address\r\n"));
 		return false;
 	}
 	if (smtp_parameters_parse(rest, given, &n, NULL) < 0) {
@@ -218,8 +218,7 @@ void command_mail(struct session *s, struct slice argument)
 
 	store[0] = '\0';
 	s->utf8 = false;
-	if (!may_begin(s) ||
-	    !parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
+	if (!may_begin(s) || !parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
 		return;
 	if (text.cut || !mail_begin(s, path.address, buf_slice(&text))) {
 		mail_free(&s->mail);

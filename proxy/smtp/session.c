@@ -14,8 +14,8 @@
 /* After the last reply, how long we read on so that it is not lost to a reset. */
 #define LINGER_MS 2000
 /* How long the last reply may take to be written. */
-#define CLOSE_MS    30000
-#define INPUT_MAX   65536
+#define CLOSE_MS  30000
+#define INPUT_MAX 65536
 
 static const struct stream_events stream_events;
 
@@ -74,7 +74,8 @@ void session_say(struct session *s, struct slice wire)
 	if (s->gone || s->dead)
 		return;
 	if (!bytes_add(stream_output(s->stream), wire))
-		s->closing = true; /* out of memory: a reply that is missing must not shift the others */
+		s->closing =
+		    true; /* out of memory: a reply that is missing must not shift the others */
 	s->owing = true;
 	s->errors += wire.p[0] == '5';
 	if (slice_starts(wire, SLICE("421")) || slice_starts(wire, SLICE("521")))
@@ -163,7 +164,8 @@ bool session_tls_hello(struct slice in)
 static bool punish(struct session *s)
 {
 	if (s->errors >= (unsigned)s->settings->limits.errors_hard) {
-		log_event(LOG_LEVEL_INFO, "too_many_errors", "id", s->id, "client", s->client_text, NULL);
+		log_event(
+		    LOG_LEVEL_INFO, "too_many_errors", "id", s->id, "client", s->client_text, NULL);
 		session_bye(s, SLICE("421 4.7.0 Too many errors\r\n"));
 		return true;
 	}
@@ -201,8 +203,7 @@ static bool read_command(struct session *s)
 		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
 		return false;
 	}
-	status = line_read(
-	    &s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
+	status = line_read(&s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
 	stream_take(s->stream, used);
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
@@ -246,8 +247,7 @@ static void settle(struct session *s)
 			event_add(&s->hold, &tv);
 	} else {
 		stream_flush(s->stream);
-		if (stream_eof(s->stream) &&
-		    (s->state != SESSION_DATA || !session_has_input(s))) {
+		if (stream_eof(s->stream) && (s->state != SESSION_DATA || !session_has_input(s))) {
 			session_end(s);
 		} else if (s->worker->draining && between_transactions(s)) {
 			session_bye(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
@@ -336,9 +336,9 @@ static void on_failed(void *arg, const char *error)
 		session_end(s);
 }
 
-static const struct stream_events stream_events = { .on_input = on_input,
-	.on_drained = on_drained,
-	.on_failed = on_failed };
+static const struct stream_events stream_events = {
+	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+};
 
 /* ---- the beginning ------------------------------------------------------------------------ */
 
@@ -352,18 +352,18 @@ static void greet(struct session *s)
 		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
 	else if (n > 0)
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
-	else if (!bytes_addf(stream_output(s->stream), "220 %s ESMTP Weir\r\n",
-		     s->settings->hostname))
+	else if (!bytes_addf(
+		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
 		s->closing = true;
 	settle(s);
 }
 
-void session_start(
-    struct worker *w, const struct listener *l, int fd, const struct address *client)
+void session_start(struct worker *w, const struct listener *l, int fd, const struct address *client)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
-	if (s == NULL || (s->stream = stream_new(w->base, fd, INPUT_MAX, &stream_events, s)) == NULL) {
+	if (s == NULL ||
+	    (s->stream = stream_new(w->base, fd, INPUT_MAX, &stream_events, s)) == NULL) {
 		if (s == NULL)
 			evutil_closesocket(fd);
 		free(s);

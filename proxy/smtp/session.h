@@ -19,9 +19,9 @@
 enum session_state {
 	SESSION_START, /* no HELO yet */
 	SESSION_READY,
-	SESSION_MAIL,  /* MAIL was accepted */
-	SESSION_RCPT,  /* and at least one recipient */
-	SESSION_DATA,  /* 354 was said; the end of the data may have been read */
+	SESSION_MAIL, /* MAIL was accepted */
+	SESSION_RCPT, /* and at least one recipient */
+	SESSION_DATA, /* 354 was said; the end of the data may have been read */
 	SESSION_STATES,
 };
 
@@ -40,15 +40,15 @@ struct session {
 	char id[20];
 	char *helo;
 	enum session_state state;
-	unsigned offered;            /* enum extension, as EHLO said */
+	unsigned offered;             /* enum extension, as EHLO said */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
-	bool esmtp;     /* EHLO, not HELO */
+	bool esmtp;      /* EHLO, not HELO */
 	bool introduced; /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
-	bool waiting;   /* for a command, since `since_ms` */
-	bool owing;     /* a reply was given since the last soft error delay */
-	bool penalty;   /* ... which is running */
+	bool waiting; /* for a command, since `since_ms` */
+	bool owing;   /* a reply was given since the last soft error delay */
+	bool penalty; /* ... which is running */
 	struct line_reader reader;
 	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
 	int64_t since_ms;
@@ -117,10 +117,10 @@ bool data_committed(const struct session *s);
 
 /* transaction.c */
 struct verdict_line {
-	const char *action;          /* "accept", "reject", ... */
+	const char *action;             /* "accept", "reject", ... */
 	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
-	const char *backend;         /* server; NULL or "": none was asked */
-	const char *backend_reply;   /* NULL: none */
+	const char *backend;            /* server; NULL or "": none was asked */
+	const char *backend_reply;      /* NULL: none */
 };
 /* One log line for a message that came as far as its data. */
 void transaction_log(struct session *s, const struct verdict_line *v);

@@ -159,8 +159,8 @@ static void learn(struct abilities *a, struct slice text)
 static void say_hello(struct backend *b, enum state state, const char *verb)
 {
 	b->state = state;
-	(void)bytes_addf(stream_output(b->stream), "%s %s\r\n", verb,
-	    b->route->upstream->settings->hostname);
+	(void)bytes_addf(
+	    stream_output(b->stream), "%s %s\r\n", verb, b->route->upstream->settings->hostname);
 	stream_flush(b->stream);
 }
 
@@ -205,7 +205,8 @@ static void next_timeout(struct backend *b)
 	if (b->count == 0)
 		event_del(&b->timer);
 	else
-		set_timeout(b, b->under_way[0] == BACKEND_CONTENT && b->content.ended
+		set_timeout(b,
+		    b->under_way[0] == BACKEND_CONTENT && b->content.ended
 			? s->timeouts.backend_data_s
 			: s->timeouts.backend_reply_s);
 }
@@ -345,9 +346,9 @@ bool backend_committed(const struct backend *b)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-static const struct stream_events stream_events = { .on_input = on_input,
-	.on_drained = on_drained,
-	.on_failed = on_failed };
+static const struct stream_events stream_events = {
+	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+};
 
 static void on_dialled(int fd, const char *error, void *arg)
 {

@@ -145,8 +145,7 @@ static void on_found(int result, struct evutil_addrinfo *found, void *arg)
 		return;
 	}
 	if (result != 0)
-		(void)snprintf(
-		    d->error, sizeof(d->error), "name: %s", evutil_gai_strerror(result));
+		(void)snprintf(d->error, sizeof(d->error), "name: %s", evutil_gai_strerror(result));
 	d->found = d->at = found;
 	/* evdns may answer inside the call that asks: go on from the loop. */
 	event_active(&d->ready, EV_TIMEOUT, 0);

@@ -71,7 +71,9 @@ static void break_off(struct relay *r, int code, const char *enhanced, const cha
 /* W101: an enhanced code of the reply's class where the backend gave none. */
 static void complete(struct smtp_reply *reply, const char *good)
 {
-	const char *enhanced = reply->code / 100 == 2 ? good : reply->code / 100 == 4 ? "4.0.0" : "5.0.0";
+	const char *enhanced = reply->code / 100 == 2 ? good
+	    : reply->code / 100 == 4                  ? "4.0.0"
+						      : "5.0.0";
 
 	if (reply->enhanced[0] == '\0')
 		(void)snprintf(reply->enhanced, sizeof(reply->enhanced), "%s", enhanced);
@@ -85,11 +87,14 @@ static void to_client(const struct smtp_reply *said, const char *good, struct re
 	a->backend_said = false;
 	a->in_doubt = false;
 	if (said->code == 421)
-		smtp_reply_set(&a->reply, 451, "4.3.2", "The mail server is going down, try again later");
+		smtp_reply_set(
+		    &a->reply, 451, "4.3.2", "The mail server is going down, try again later");
 	else if (said->code == 530 || said->code == 535)
-		smtp_reply_set(&a->reply, 451, "4.3.5", "The mail server refuses this relay, try again later");
+		smtp_reply_set(
+		    &a->reply, 451, "4.3.5", "The mail server refuses this relay, try again later");
 	else if (class != 2 && class != 4 && class != 5)
-		smtp_reply_set(&a->reply, 451, "4.3.0", "The mail server gave an unexpected answer, try again later");
+		smtp_reply_set(&a->reply, 451, "4.3.0",
+		    "The mail server gave an unexpected answer, try again later");
 	else {
 		a->reply = *said;
 		complete(&a->reply, good);
@@ -119,8 +124,7 @@ static void answer_soon(struct relay *r)
 
 static void connect_backend(struct relay *r)
 {
-	struct route *route =
-	    upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
+	struct route *route = upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
 
 	r->ready = r->reused = false;
 	if ((r->backend = backend_open(route, &events, r)) != NULL)
@@ -391,7 +395,8 @@ static void on_data_reply(struct relay *r, const struct smtp_reply *reply)
 	to_client(reply, "", &a);
 	if (class != 4 && class != 5) {
 		drop(r); /* W86 */
-		smtp_reply_set(&a.reply, 451, "4.3.0", "The mail server gave an unexpected answer, try again later");
+		smtp_reply_set(&a.reply, 451, "4.3.0",
+		    "The mail server gave an unexpected answer, try again later");
 		a.backend_said = false;
 	}
 	finish(r, &a);
@@ -446,9 +451,9 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 		handlers[verb](r, reply);
 }
 
-static const struct backend_events events = { .on_ready = on_ready,
-	.on_reply = on_reply,
-	.on_lost = on_lost };
+static const struct backend_events events = {
+	.on_ready = on_ready, .on_reply = on_reply, .on_lost = on_lost
+};
 
 /* ---- life --------------------------------------------------------------------------------- */
 
@@ -507,7 +512,8 @@ void relay_free(struct relay **at)
 	free(r);
 }
 
-static void start(struct relay *r, enum job job, const struct mail *m, relay_done_fn *done, void *arg)
+static void start(
+    struct relay *r, enum job job, const struct mail *m, relay_done_fn *done, void *arg)
 {
 	r->job = job;
 	r->mail = m;

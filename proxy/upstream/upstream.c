@@ -49,7 +49,8 @@ void route_reached(struct route *r, size_t server, const struct abilities *a)
 	struct server *s = &r->servers[server];
 
 	if (s->failures > 0)
-		log_event(LOG_LEVEL_INFO, "backend_up", "backend", r->name, "server", s->text, NULL);
+		log_event(
+		    LOG_LEVEL_INFO, "backend_up", "backend", r->name, "server", s->text, NULL);
 	s->failures = 0;
 	s->down_until_ms = 0;
 	r->abilities = *a;
@@ -167,8 +168,8 @@ static int load(struct upstream *u, struct err *e)
 	if (u->fallback == NULL)
 		return err_set(e, "no backend \"default\"");
 	if (needs_dns(u)) {
-		u->dns = evdns_base_new(u->base,
-		    EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		u->dns = evdns_base_new(
+		    u->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 		if (u->dns == NULL)
 			return err_set(e, "no name server: see /etc/resolv.conf");
 	}

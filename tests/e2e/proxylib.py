@@ -1,0 +1,272 @@
+"""proxylib - a running weir-proxy, a raw SMTP client, and a scripted backend for what no honest server does."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from sinklib import program
+
+
+def merged(base, more):
+    """base with more laid over it, objects into objects."""
+    if not isinstance(base, dict) or not isinstance(more, dict):
+        return more
+    return {**base, **{key: merged(base.get(key), value) for key, value in more.items()}}
+
+
+class Proxy:
+    """weir-proxy in a folder of its own; use it with `with`. backends: (host, port) pairs or
+    "HOST:PORT" texts, in order of preference. settings go over the "proxy" section."""
+
+    def __init__(self, folder, *backends, log=None, **settings):
+        self.folder = str(folder)
+        os.makedirs(self.folder, exist_ok=True)
+        self.config = os.path.join(self.folder, "weir.json")
+        self.log_path = os.path.join(self.folder, "proxy.log")
+        servers = [b if isinstance(b, str) else f"{b[0]}:{b[1]}" for b in backends]
+        self.settings = {
+            "proxy": merged({
+                "hostname": "mx.test",
+                "listen": [{"address": "127.0.0.1:0"}],
+                "backends": {"default": {"servers": servers or ["127.0.0.1:1"]}},
+                "spool": {"directory": self.folder},
+                "control": "unix:proxy.ctl",
+                "user": "",
+                "workers": 1,
+                "timeouts": {"soft_error_ms": 0, "drain_s": 5},
+            }, settings),
+            "log": {"to": self.log_path, "level": "debug", **(log or {})},
+        }
+        self.write()
+        self.process = subprocess.Popen([program("weir-proxy"), "-c", self.config, "-f"],
+                                        stderr=subprocess.PIPE)
+        try:
+            line = self.wait_for_log(r"listening address=\S+:(\d+)")
+        except AssertionError:
+            self.process.kill()
+            raise RuntimeError(self.process.communicate()[1].decode()) from None
+        self.host, self.port = "127.0.0.1", int(line.group(1))
+
+    def write(self, **settings):
+        """Write the configuration, with settings laid over its "proxy" section."""
+        self.settings["proxy"] = merged(self.settings["proxy"], settings)
+        with open(self.config, "w", encoding="utf-8") as file:
+            json.dump(self.settings, file, indent=2)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *exception):
+        status = self.stop()
+        errors = self.process.stderr.read().decode()
+        self.process.stderr.close()
+        if kind is None:  # a sanitizer's report, or a crash of master or worker
+            assert "Sanitizer" not in errors and "runtime error" not in errors, errors
+            assert status == 0, (status, errors, self.log)
+            assert "Assertion" not in errors, errors
+
+    def stop(self, number=signal.SIGTERM, seconds=30):
+        """End it; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return self.process.returncode
+
+    @property
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def wait_for_log(self, pattern, count=1, seconds=20):
+        """The count-th match of pattern in the log, as soon as it is there."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = list(re.finditer(pattern, self.log))
+            if len(found) >= count:
+                return found[count - 1]
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"not {count} of {pattern!r} in the log:\n{self.log}")
+            time.sleep(0.01)
+
+    def probed(self):
+        """Wait until the backend's abilities are known."""
+        self.wait_for_log("backend_probed")
+        return self
+
+    def control(self, command):
+        """One request on the control socket."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(os.path.join(self.folder, "proxy.ctl"))
+            s.sendall(json.dumps({"command": command}).encode() + b"\n")
+            return json.loads(s.makefile("rb").readline())
+
+    def client(self, **options):
+        return Client(self.host, self.port, **options)
+
+
+class Client:
+    """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end."""
+
+    def __init__(self, host, port, seconds=20, banner=True):
+        self.socket = socket.create_connection((host, port), seconds)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile("rb")
+        if banner:
+            self.banner = self.reply()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, octets):
+        self.socket.sendall(octets)
+
+    def reply(self):
+        lines = []
+        while True:
+            try:
+                line = self.file.readline()
+            except ConnectionResetError:
+                line = b""
+            lines.append(line)
+            if line[3:4] != b"-":
+                return b"".join(lines).removesuffix(b"\r\n")
+
+    def replies(self, count):
+        return [self.reply() for _ in range(count)]
+
+    def ask(self, *lines):
+        """Send lines (without CR LF), one after the other; the reply to the last."""
+        for line in lines:
+            self.send(line + b"\r\n")
+            answer = self.reply()
+        return answer
+
+    def codes(self, count):
+        return [int(r[:3] or b"0") for r in self.replies(count)]
+
+    def hello(self):
+        return self.ask(b"EHLO client.test")
+
+    def envelope(self, *recipients, sender=b"a@client.test"):
+        """EHLO, MAIL, RCPT: the reply to the last RCPT."""
+        self.hello()
+        answer = self.ask(b"MAIL FROM:<" + sender + b">")
+        for r in recipients or (b"b@mx.test",):
+            answer = self.ask(b"RCPT TO:<" + r + b">")
+        return answer
+
+    def data(self, content=b"Subject: x\r\n\r\nbody\r\n"):
+        """DATA and the content, stuffed, with the dot; the reply after it."""
+        answer = self.ask(b"DATA")
+        if not answer.startswith(b"354"):
+            return answer
+        if content.startswith(b"."):
+            content = b"." + content
+        self.send(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        return self.reply()
+
+    def message(self, content=b"Subject: x\r\n\r\nbody\r\n", recipients=(b"b@mx.test",)):
+        """A whole transaction; the reply after the dot."""
+        self.ask(b"MAIL FROM:<a@client.test>")
+        for r in recipients:
+            self.ask(b"RCPT TO:<" + r + b">")
+        return self.data(content)
+
+
+class Script:
+    """A backend in a thread: `answers` maps a verb (CONNECT, EHLO, MAIL, .., DOT) to the octets of
+    its reply, to None (close without one), or to a list of these, one for each time, the last
+    again and again. What came in stands in `lines` and `contents`, one list for each connection."""
+
+    DEFAULT = {
+        "CONNECT": b"220 script ESMTP\r\n",
+        "EHLO": b"250-script\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n"
+                b"250-DSN\r\n250 SMTPUTF8\r\n",
+        "DATA": b"354 go\r\n",
+        "DOT": b"250 2.0.0 taken\r\n",
+        "QUIT": b"221 bye\r\n",
+    }
+
+    def __init__(self, **answers):
+        self.answers = {k: list(v) if isinstance(v, list) else [v]
+                        for k, v in {**self.DEFAULT, **answers}.items()}
+        self.lines, self.contents = [], []
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = self.listener.getsockname()
+        self.address = f"{self.host}:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                lines = []
+                self.lines.append(lines)
+            threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
+
+    def _answer(self, verb):
+        with self.lock:
+            list_ = self.answers.get(verb, [b"250 2.0.0 ok\r\n"])
+            return list_.pop(0) if len(list_) > 1 else list_[0]
+
+    def _serve(self, connection, lines):
+        try:
+            with connection, connection.makefile("rb") as file:
+                self._talk(connection, file, lines)
+        except OSError:
+            pass
+
+    def _talk(self, connection, file, lines):
+        answer = self._answer("CONNECT")
+        while answer is not None:
+            connection.sendall(answer)
+            if answer.startswith(b"421") or answer.startswith(b"221"):
+                return
+            line = file.readline()
+            if not line:
+                return
+            lines.append(line.rstrip(b"\r\n"))
+            answer = self._answer(line[:4].decode("latin-1").upper().strip())
+            if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
+                connection.sendall(answer)
+                pieces = []
+                while not pieces or pieces[-1] != b".\r\n":
+                    pieces.append(file.readline())
+                    if not pieces[-1]:
+                        return
+                self.contents.append(b"".join(pieces))
+                answer = self._answer("DOT")
+
+    def all_lines(self):
+        return [line for connection in self.lines for line in connection]
