@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-enum { TEXT_MAX = 4096, MACRO_MAX = 1024, LENGTH = 4 };
+enum { TEXT_MAX = 4096, PARAMETERS_MAX = 8192, MACRO_MAX = 1024, LENGTH = 4 };
 
 static void put_u32(struct bytes *out, uint32_t v)
 {
@@ -147,7 +147,7 @@ bool milter_put_path(
 	(void)bytes_add(out, slice_sub(address, 0, TEXT_MAX));
 	(void)bytes_addc(out, '>');
 	end_str(out, path);
-	for (parameters = slice_sub(parameters, 0, TEXT_MAX * 2); parameters.n > 0;) {
+	for (parameters = slice_sub(parameters, 0, PARAMETERS_MAX); parameters.n > 0;) {
 		struct slice one = slice_cut(&parameters, ' ');
 
 		if (one.n > 0)

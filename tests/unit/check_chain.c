@@ -170,7 +170,8 @@ static void mail_make(struct bench *b, size_t body_n)
 		size_t n = body_n - done < 50 ? body_n - done : 50;
 
 		memset(line, 'b', sizeof(line));
-		memcpy(line + 48, "\r\n", 2);
+		line[48] = '\r';
+		line[49] = '\n';
 		ck_assert_int_eq(spool_add(b->mail.body, slice_of(line, n), NULL), 0);
 		done += n;
 	}
@@ -960,8 +961,10 @@ START_TEST(large_new_body)
 	struct bench b;
 
 	memset(octets, 'n', sizeof(octets));
-	memcpy(octets, "\0\7\241\41b", 5);
-	memcpy(octets + 5 + 500000, "\0\0\0\1c", 5);
+	for (size_t i = 0; i < 5; i++) {
+		octets[i] = "\0\7\241\41b"[i];
+		octets[5 + 500000 + i] = "\0\0\0\1c"[i];
+	}
 	bench_open(&b, &script, 1, _i == 1);
 	run_session(&b, 100);
 	ck_assert_str_eq(b.report.p, "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=ok");

@@ -301,11 +301,11 @@ END_TEST
 
 #define P(lit) (sizeof(lit) - 1), (lit)
 static const struct {
-	char code;
+	int code;
 	size_t n;
 	const char *payload, *why;
 	const char *name, *value, *address, *parameters; /* NULL: not looked at */
-	uint32_t index;
+	size_t index;
 } replies[] = {
 	{ 'c', P(""), NULL, NULL, NULL, NULL, NULL, 0 },
 	{ 'a', P(""), NULL, NULL, NULL, NULL, NULL, 0 },
@@ -362,7 +362,8 @@ static const struct {
 };
 START_TEST(reply)
 {
-	struct milter_packet p = { replies[_i].code, slice_of(replies[_i].payload, replies[_i].n) };
+	struct milter_packet p = { (char)replies[_i].code,
+		slice_of(replies[_i].payload, replies[_i].n) };
 	struct milter_reply r;
 	struct err e = { "" };
 	int rc = milter_reply_parse(&p, &r, &e);

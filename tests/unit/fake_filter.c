@@ -222,7 +222,7 @@ static bool packet(struct talk *t)
 		return false;
 	t->n = ((size_t)head[0] << 24 | (size_t)head[1] << 16 | (size_t)head[2] << 8 | head[3]) - 1;
 	command = (char)head[4];
-	t->in = malloc(t->n + 1);
+	t->in = calloc(1, t->n + 1);
 	if (t->in == NULL || !read_all(t->fd, t->in, t->n)) {
 		free(t->in);
 		return false;
