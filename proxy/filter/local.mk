@@ -29,3 +29,4 @@ check_chain_LDADD = $(CHAIN_TEST_LIBS)
 EXTRA_DIST += \
 	tests/e2e/fakemilter.py \
 	tests/e2e/test_proxy_filters.py
+EXTRA_DIST += tests/e2e/editmilter.py tests/e2e/test_proxy_real_filters.py
