@@ -157,8 +157,14 @@ static int load_group(struct loader *l, const struct key_row *row, json_t *v, vo
 
 static int load_when(struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
+	struct rule *r = into;
+	int rc;
+
 	(void)row;
-	return load_condition(l, v, &((struct rule *)into)->when);
+	l->saw_recipients = false;
+	rc = load_condition(l, v, &r->when);
+	r->reads_rcpt = l->saw_recipients;
+	return rc;
 }
 
 static int load_score(struct loader *l, const struct key_row *row, json_t *v, void *into)

@@ -25,8 +25,9 @@ struct loader {
 	struct rule *rule;      /* the one that is being loaded, or NULL */
 	const char *element_of; /* inside some, every, none: the list's name */
 	unsigned depth;
-	enum stage latest; /* of the facts that were asked since the caller reset it */
-	bool facts_only;   /* rules and groups cannot be asked here (policies) */
+	bool saw_recipients; /* a fact of all recipients was asked, likewise */
+	enum stage latest;   /* of the facts that were asked since the caller reset it */
+	bool facts_only;     /* rules and groups cannot be asked here (policies) */
 	bool out_of_memory;
 	/* A file could not be read: what others refer to may stand there, so names that are not
 	 * found are no finding. */
