@@ -150,6 +150,10 @@ int load_removals(struct loader *l, json_t *v, struct edit_rows *into);
 int edits_add(struct loader *l, struct edit_rows *into, enum edit_kind kind, struct slice name,
     const struct template *value);
 
+/* Is it an address that a rule may name? A finding where it is not. */
+int load_address(struct loader *l, struct slice s);
+/* Note file and line of each rule. */
+int place_rules(struct loader *l);
 /* A text for a header field or a queue: no line ends. */
 int load_line(struct loader *l, json_t *v, const struct template **out);
 /* A text with ${...}; notes the stages of the facts in it. */
