@@ -3,14 +3,10 @@
 #include "master.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +14,7 @@
 
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
+#include "proxy/privileges.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
 #include "weir/log.h"
@@ -52,39 +49,6 @@ struct master {
 	struct admin *admin;
 	bool stopping;
 };
-
-/* ---- privileges --------------------------------------------------------------------------- */
-
-static int drop_privileges(const struct settings *s, struct err *e)
-{
-	const char *user = s->proxy.user;
-	const struct passwd *pw;
-
-	if (geteuid() != 0 || user[0] == '\0')
-		return 0;
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
-	/* The log is opened again at a reload, when we are root no more. */
-	if (s->log.to[0] == '/')
-		(void)!lchown(s->log.to, pw->pw_uid, pw->pw_gid);
-	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
-		return err_set(e, "user %s: %s", user, strerror(errno));
-	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
-	(void)prctl(PR_SET_DUMPABLE, 1);
-	return 0;
-}
-
-/* A session may hold four descriptors: client, backend, filter, spool. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
 
 /* ---- workers ------------------------------------------------------------------------------ */
 
@@ -494,10 +458,10 @@ static int master_init(struct master *m, struct err *e)
 	const struct proxy_settings *p = &m->settings->proxy;
 
 	m->count = worker_count(p);
-	raise_descriptor_limit();
+	privileges_raise_limits();
 	if ((m->shared = shared_new(e)) == NULL ||
 	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
-	    drop_privileges(m->settings, e) < 0)
+	    privileges_drop(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");
