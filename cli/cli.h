@@ -27,7 +27,7 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 /* Print "weir: ..." to standard error; returns code. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-cli_command cmd_config;
-cli_command cmd_sink;
+cli_command cmd_check, cmd_config, cmd_forget, cmd_reload, cmd_rules, cmd_sink, cmd_stats,
+    cmd_status, cmd_train;
 
 #endif

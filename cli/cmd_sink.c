@@ -223,6 +223,7 @@ static int run(struct sink *sink, const struct options *o)
 	return rc;
 }
 
+/* weir sink: a small SMTP server for demos, tests and benchmarks; sink.h says what it is. */
 int cmd_sink(struct cli *c, int argc, char **argv)
 {
 	struct sink sink = { .maildir = { .tmp_fd = -1, .new_fd = -1 } };

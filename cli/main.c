@@ -13,12 +13,24 @@ static const struct command {
 	cli_command *run;
 	const char *usage, *about;
 } commands[] = {
+	{ "check", cmd_check,
+	    "check [--json] [--explain] [--without virus,bayes,dns] [--ip A] [--helo H] [--from F] "
+	    "[--rcpt R]... FILE|-",
+	    "the verdict on a message, and why" },
 	{ "config", cmd_config, "config show|manual",
 	    "show every setting and where its value came from" },
+	{ "forget", cmd_forget, "forget PATH...", "take back what was learnt of messages" },
+	{ "reload", cmd_reload, "reload", "have the daemons read their files anew" },
+	{ "rules", cmd_rules, "rules lint|test|show NAME|schema|facts",
+	    "look at the rule set, try its examples" },
 	{ "sink", cmd_sink,
 	    "sink --listen ADDR:PORT --maildir DIR [--refuse-rcpt ADDR]... [--slow MS] [--fault "
 	    "PHASE=ACTION]...",
 	    "a small SMTP server for demos and tests that stores into a Maildir" },
+	{ "stats", cmd_stats, "stats [--json]", "what was learnt, and how large it is" },
+	{ "status", cmd_status, "status [--json]", "how the daemons are" },
+	{ "train", cmd_train, "train spam|ham [--all] [--teacher NAME] [--quiet] PATH...",
+	    "learn from message files, Maildirs, mboxes, folders, or - for standard input" },
 };
 
 static const struct command *command_find(const char *name)

@@ -52,6 +52,12 @@ static void session_flush(struct sink_session *s)
 	bytes_clear(&s->out);
 }
 
+static bool session_owes_replies(const struct sink_session *s)
+{
+	return s->waiting || s->out.n > 0 ||
+	    evbuffer_get_length(bufferevent_get_output(s->bev)) > 0;
+}
+
 static bool session_may_go_on(const struct sink_session *s)
 {
 	return !s->waiting && !s->stalled && !s->closing && !s->dead &&
@@ -110,7 +116,7 @@ static void session_run(struct sink_session *s)
 	if (s->stalled || s->closing)
 		evbuffer_drain(in, evbuffer_get_length(in));
 	session_flush(s);
-	if (s->dead)
+	if (s->dead || (s->eof && !session_owes_replies(s)))
 		session_free(s);
 }
 
@@ -129,7 +135,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 	/* Deferred callbacks may come late: there may be new output. */
 	if (evbuffer_get_length(bufferevent_get_output(s->bev)) > 0)
 		return;
-	if (s->closing && !s->waiting)
+	if (s->closing && !s->waiting && !s->eof)
 		session_linger(s);
 	else
 		session_run(s);
@@ -137,9 +143,12 @@ static void on_written(struct bufferevent *bev, void *arg)
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
+	struct sink_session *s = arg;
+
 	(void)bev;
-	(void)what;
-	session_free(arg);
+	s->eof = (what & BEV_EVENT_EOF) != 0 && !s->stalled;
+	if (!s->eof || !session_owes_replies(s))
+		session_free(s);
 }
 
 static void on_slow(evutil_socket_t fd, short what, void *arg)
@@ -203,7 +212,9 @@ void sink_misbehave(struct sink_session *s, const struct sink_fault *fault)
 		break;
 	case SINK_CLOSE:
 	case SINK_STORE_THEN_CLOSE:
-		s->dead = true;
+		/* What was said to earlier commands of the group still arrives. */
+		s->closing = session_owes_replies(s);
+		s->dead = !s->closing;
 		break;
 	}
 }

@@ -32,6 +32,7 @@ struct sink_session {
 	bool stalled; /* by a fault: what arrives is thrown away */
 	bool closing; /* after what is in out */
 	bool dead;    /* to be freed at the end of this turn */
+	bool eof;     /* the client will send no more, but may still read */
 
 	struct bytes head; /* Return-Path and Delivered-To lines of the transaction */
 	size_t recipients;

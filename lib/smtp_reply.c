@@ -202,17 +202,16 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const 
 {
 	char raw[SMTP_REPLY_MAX + 8] = ""; /* text_add is the one that cuts, between characters */
 	struct slice left, own = slice_z(enhanced);
-	struct buf text;
+	struct smtp_reply built = { .code = code }; /* the arguments may point into *r */
+	struct buf text = BUF_ON(built.text);
 	va_list ap;
 
 	assert(code >= 200 && code <= 559);
 	va_start(ap, format);
 	(void)vsnprintf(raw, sizeof(raw), format, ap);
 	va_end(ap);
-	*r = (struct smtp_reply){ .code = code };
 	if (own.n > 0 && own.p[0] - '0' == code / 100 && enhanced_prefix(own).n == own.n)
-		memcpy(r->enhanced, own.p, own.n);
-	text = BUF_ON(r->text);
+		memcpy(built.enhanced, own.p, own.n);
 	left = slice_z(raw);
 	while (left.n > 0) {
 		struct slice line = slice_cut(&left, '\n');
@@ -223,6 +222,7 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const 
 		if (left.n > 0)
 			buf_addc(&text, '\n');
 	}
+	*r = built;
 }
 
 /* How much of line goes out now: what fits, cut behind a space where one is near, else between

@@ -56,8 +56,10 @@ check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
+	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain

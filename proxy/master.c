@@ -47,7 +47,7 @@ struct master {
 	struct place *places; /* of the present generation */
 	size_t count;
 	pid_t retired[SHARED_SLOTS]; /* by slot: workers of earlier generations */
-	struct event *signals[5];
+	struct event *signals[4];
 	struct event *kill_timer;
 	struct admin *admin;
 	bool stopping;
@@ -55,8 +55,9 @@ struct master {
 
 /* ---- privileges --------------------------------------------------------------------------- */
 
-static int drop_privileges(const char *user, struct err *e)
+static int drop_privileges(const struct settings *s, struct err *e)
 {
+	const char *user = s->proxy.user;
 	const struct passwd *pw;
 
 	if (geteuid() != 0 || user[0] == '\0')
@@ -64,6 +65,9 @@ static int drop_privileges(const char *user, struct err *e)
 	errno = 0;
 	if ((pw = getpwnam(user)) == NULL)
 		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
+	/* The log is opened again at a reload, when we are root no more. */
+	if (s->log.to[0] == '/')
+		(void)!lchown(s->log.to, pw->pw_uid, pw->pw_gid);
 	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
 		return err_set(e, "user %s: %s", user, strerror(errno));
 	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
@@ -333,6 +337,13 @@ static void log_listening(const struct master *m)
 	}
 }
 
+static bool same_control(const struct endpoint *a, const struct endpoint *b)
+{
+	char one[ENDPOINT_TEXT_MAX], other[ENDPOINT_TEXT_MAX];
+
+	return strcmp(endpoint_text(a, one), endpoint_text(b, other)) == 0;
+}
+
 /* Put the new settings in force: sockets first, for they may fail. */
 static int switch_to(struct master *m, struct settings *fresh, struct findings *f)
 {
@@ -349,6 +360,9 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 		sockets_close(&sockets);
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	}
+	if (!same_control(&m->settings->proxy.control, &fresh->proxy.control))
+		findings_add(f, FINDING_WARNING,
+		    "/proxy/control: the control socket stays where it is until a restart");
 	sockets_close(&m->sockets);
 	m->sockets = sockets;
 	settings_free(m->settings);
@@ -463,7 +477,7 @@ static int watch_signals(struct master *m, struct err *e)
 		int number;
 		event_callback_fn run;
 	} wanted[] = { { SIGCHLD, on_child }, { SIGTERM, on_stop }, { SIGINT, on_stop },
-		{ SIGHUP, on_reload }, { SIGUSR1, on_reload } };
+		{ SIGHUP, on_reload } };
 
 	for (size_t i = 0; i < COUNT(wanted); i++) {
 		m->signals[i] = evsignal_new(m->base, wanted[i].number, wanted[i].run, m);
@@ -482,7 +496,8 @@ static int master_init(struct master *m, struct err *e)
 	m->count = worker_count(p);
 	raise_descriptor_limit();
 	if ((m->shared = shared_new(e)) == NULL ||
-	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 || drop_privileges(p->user, e) < 0)
+	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
+	    drop_privileges(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");

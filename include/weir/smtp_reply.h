@@ -1,8 +1,11 @@
 /*
  * smtp_reply - one SMTP reply as a value: parse it, build it, write it (RFC 5321 4.2, RFC 2034, RFC
- * 3463). Units      text is octets without CRLF, several lines joined by '\n', printable ASCII or
- * UTF-8 only. Errors     0, or -1 with *e set and *r untouched. Nothing is logged here. Ownership
- * no pointers inside, no shared state: copy it with '=', use it on any thread.
+ * 3463).
+ * Units      text is octets without CRLF, several lines joined by '\n', printable ASCII or UTF-8
+ *            only: a tab becomes a space, any other octet '?'; what is too long is cut between
+ *            characters.
+ * Errors     0, or -1 with *e set and *r untouched. Nothing is logged here.
+ * Ownership  no pointers inside, no shared state: copy it with '=', use it on any thread.
  */
 #ifndef WEIR_SMTP_REPLY_H
 #define WEIR_SMTP_REPLY_H
@@ -23,12 +26,15 @@ struct smtp_reply {
 
 /* Parse a reply off the front of wire. 1: done, *used octets belong to it; 0: more octets are
  * needed; -1: no SMTP reply (wrong digits, codes that differ between lines, a bare CR or LF, a NUL,
- * too long). Text past SMTP_REPLY_MAX is cut; control octets become '?' (W100). */
+ * too long); the beginning of what can be none is refused at once. Text past SMTP_REPLY_MAX is cut
+ * (W100). The enhanced code is the first line's where its class is the code's, else it is text;
+ * later lines lose theirs where it is the same. */
 int smtp_reply_parse(struct slice wire, size_t *used, struct smtp_reply *r, struct err *e);
 /* From a rule's or a filter's text: "550 5.7.1 No", or several such lines joined by CRLF or LF with
  * "550-" on all but the last. Only 4yz and 5yz; an enhanced code must be of the same class. */
 int smtp_reply_from_text(struct slice text, struct smtp_reply *r, struct err *e);
-/* Build one; what does not fit is cut. enhanced may be "". */
+/* Build one, code 200..559; lines of the text are parted by '\n'. enhanced may be ""; one of
+ * another class than the code's is left out (W52). */
 void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Append as it goes over the wire: every line with code and enhanced code, at most

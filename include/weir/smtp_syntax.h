@@ -37,14 +37,17 @@ int smtp_path_parse(struct slice argument, enum smtp_path_kind kind, struct smtp
 int smtp_parameters_parse(
     struct slice rest, struct smtp_parameter v[SMTP_PARAMETERS_MAX], size_t *n, struct err *e);
 /* A lone address, without brackets, as a configuration or a filter writes it; brackets are
- * tolerated. */
+ * tolerated. "" is the null reverse-path. */
 int smtp_address_parse(
     struct slice text, enum smtp_path_kind kind, struct smtp_path *path, struct err *e);
+/* What may stand behind '@': a domain (underscores and octets above 127 included), or an address
+ * literal. */
+bool smtp_domain_valid(struct slice domain);
 /* Domain or address literal of HELO and EHLO: lenient about underscores and the like, strict about
  * control octets, spaces and length. */
 bool smtp_helo_valid(struct slice name);
-bool smtp_domain_valid(struct slice domain);
-/* xtext (RFC 3461 4): decode appends; an encoded NUL is an error (W09). */
+/* xtext (RFC 3461 4): both append. Decoding takes a bare '=' and octets above 127 (RFC 6533) as
+ * they are; an encoded NUL is an error (W09), and so is a text that does not fit. */
 int smtp_xtext_decode(struct slice xtext, struct buf *out, struct err *e);
 void smtp_xtext_encode(struct slice text, struct buf *out);
 

@@ -9,6 +9,7 @@
 #define WEIR_FACTS_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "weir/arena.h"
 #include "weir/net.h"
@@ -85,6 +86,11 @@ struct value value_address(struct address a);
 /* As JSON: strings that are no UTF-8 have their bad octets replaced by U+FFFD; a new reference,
  * NULL for unknown. */
 json_t *value_json(const struct value *v);
+/* As text, appended: lists are joined by ", ", unknown and objects add nothing. Control octets are
+ * left out, so that the text can stand in a header field, a reply or a log line. */
+void value_text(const struct value *v, struct buf *into);
+/* The member of an object, or unknown. */
+const struct value *value_member(const struct value *object, const char *name);
 
 struct exam; /* milterd/exam.h: one session and the message in hand */
 
@@ -101,7 +107,7 @@ struct provider {
 	struct value (*get)(struct exam *x, size_t row, struct slice name);
 };
 
-extern const struct provider *const providers[]; /* NULL-terminated, facts/catalogue.c */
+extern const struct provider *const providers[]; /* NULL-terminated, facts/providers.c */
 
 /* A fact that something asks for: the catalogue's row, and the field's name for header.*. */
 struct fact_ref {
@@ -121,5 +127,9 @@ void fact_ref_free(struct fact_ref *r);
 /* The row of member `member` in the list of objects `list` ("attachments", "extension"), or NULL.
  */
 const struct fact_row *catalogue_member(struct slice list, struct slice member);
+/* What a row's type is called in errors and manuals: "text", "number", "list of texts", ... */
+extern const char *const fact_type_names[];
+/* Every fact of every provider as Markdown tables: name, type, stage, one sentence, example. */
+void catalogue_manual(FILE *to);
 
 #endif

@@ -1,1 +1,26 @@
 # milterd/learn: sources and unit tests of this part
+libweirfilter_a_SOURCES += \
+	milterd/learn/bayes.c \
+	milterd/learn/combine.c \
+	milterd/learn/combine.h \
+	milterd/learn/features.c \
+	milterd/learn/identity.c \
+	milterd/learn/identity.h \
+	milterd/learn/learn.c \
+	milterd/learn/model.c \
+	milterd/learn/model.h \
+	milterd/learn/tokens.c \
+	milterd/learn/tokens.h
+
+check_PROGRAMS += check_bayes check_features
+check_features_SOURCES = tests/unit/check_features.c tests/unit/unit.h
+check_features_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_bayes_SOURCES = tests/unit/check_bayes.c tests/unit/unit.h
+check_bayes_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+
+# What bench/accuracy drives: make bench/bayes_driver
+EXTRA_PROGRAMS = bench/bayes_driver
+bench_bayes_driver_SOURCES = bench/bayes_driver.c
+bench_bayes_driver_LDADD = $(FILTER_LIBS)
+EXTRA_DIST += bench/accuracy
+CLEANFILES += bench/bayes_driver

@@ -1,1 +1,34 @@
-# milterd/rules: sources and unit tests of this part
+# milterd/rules: loading, compiling and evaluating rule sets.
+libweirfilter_a_SOURCES += \
+	milterd/rules/evaluate.c \
+	milterd/rules/evaluation.h \
+	milterd/rules/explain.c \
+	milterd/rules/list.c \
+	milterd/rules/list.h \
+	milterd/rules/load.c \
+	milterd/rules/load_condition.c \
+	milterd/rules/load_lists.c \
+	milterd/rules/load_policies.c \
+	milterd/rules/load_rules.c \
+	milterd/rules/loader.c \
+	milterd/rules/loader.h \
+	milterd/rules/merge.c \
+	milterd/rules/order.c \
+	milterd/rules/pattern.c \
+	milterd/rules/pattern.h \
+	milterd/rules/render.c \
+	milterd/rules/set.c \
+	milterd/rules/set.h \
+	milterd/rules/template.c \
+	milterd/rules/truth.c \
+	milterd/rules/verdict.c
+
+RULES_TEST_LIBS = $(FILTER_LIBS) $(CHECK_LIBS)
+RULES_FIXTURE = tests/unit/facts_fixture.c tests/unit/facts_fixture.h tests/unit/unit.h
+check_PROGRAMS += check_rules_eval
+check_rules_eval_SOURCES = tests/unit/check_rules_eval.c $(RULES_FIXTURE)
+check_rules_eval_LDADD = $(RULES_TEST_LIBS)
+
+check_PROGRAMS += check_rules_load
+check_rules_load_SOURCES = tests/unit/check_rules_load.c $(RULES_FIXTURE)
+check_rules_load_LDADD = $(RULES_TEST_LIBS)

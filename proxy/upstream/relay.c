@@ -307,14 +307,13 @@ static void send_rset(struct relay *r)
 /* Bring the backend one step nearer to where the transaction is. */
 static void advance(struct relay *r)
 {
+	if (r->backend != NULL &&
+	    (!r->ready || r->resetting || (r->begun && !r->mail_accepted) || r->asked > r->granted))
+		return; /* an answer is due that brings us back here */
 	if (r->backend == NULL)
 		connect_backend(r);
-	else if (!r->ready || r->resetting)
-		return;
 	else if (!r->begun)
 		send_mail(r);
-	else if (!r->mail_accepted || r->asked > r->granted)
-		return;
 	else if (r->asked < r->mail->recipient_count) {
 		send_recipient(r);
 		backend_flush(r->backend);

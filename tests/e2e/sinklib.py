@@ -35,8 +35,12 @@ class Sink:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
-        self.stop()
+    def __exit__(self, kind, *_):
+        """A sink that dies, or that a sanitizer has something to say about, fails the test."""
+        ended_before = self.process.poll() is not None
+        status = self.stop()
+        if kind is None and not ended_before and status != 0:
+            raise AssertionError(f"weir sink ended with status {status}")
 
     def stop(self, number=signal.SIGTERM, seconds=20):
         """End it; returns the exit status."""

@@ -142,6 +142,27 @@ def test_pipelining(tmp_path, wire):
         assert len(sink.messages()) == 1
 
 
+def test_client_that_only_reads_on(tmp_path, wire):
+    """printf ... | nc: the client shuts its side down at once and still gets every reply."""
+    with Sink(tmp_path / "mail", "--slow", "5") as sink:
+        client = wire(sink)
+        client.send(b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\nx\r\n.\r\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert [client.reply()[:4] for _ in range(7)] == [
+            b"220 ", b"250-", b"250 ", b"250 ", b"354 ", b"250 ", b""]
+        assert len(sink.messages()) == 1
+
+
+def test_fault_in_a_group(tmp_path, wire):
+    """What came before the fault is still answered."""
+    with Sink(tmp_path / "mail", "--fault", "rcpt=close") as sink:
+        client = wire(sink)
+        client.reply()
+        client.ask(b"EHLO c\r\n")
+        client.send(b"MAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\nDATA\r\n")
+        assert client.reply().startswith(b"250 2.1.0 ") and client.reply() == b""
+
+
 @pytest.mark.parametrize("line, code", [
     (b"MAIL FROM:<a@b> SIZE=99999999999", b"552 5.3.4"),  # W44
     (b"MAIL FROM:<a@b> FOO=1", b"555 5.5.4"),

@@ -258,6 +258,17 @@ START_TEST(set_cuts)
 }
 END_TEST
 
+START_TEST(set_from_itself)
+{
+	struct smtp_reply r;
+
+	smtp_reply_set(&r, 550, "5.7.1", "a");
+	smtp_reply_set(&r, 554, r.enhanced, "%s b", r.text);
+	ck_assert_str_eq(r.enhanced, "5.7.1");
+	ck_assert_str_eq(r.text, "a b");
+}
+END_TEST
+
 START_TEST(line_is_cut_to_its_room)
 {
 	struct smtp_reply r;
@@ -285,6 +296,7 @@ int main(void)
 	tcase_add_loop_test(tc, writes, 0, COUNT(written));
 	tcase_add_loop_test(tc, long_lines_are_continued, 0, COUNT(long_texts));
 	tcase_add_test(tc, set_cuts);
+	tcase_add_test(tc, set_from_itself);
 	tcase_add_test(tc, line_is_cut_to_its_room);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

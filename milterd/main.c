@@ -1,0 +1,325 @@
+#include "config.h"
+
+/*
+ * weir-milterd: options, start, signals, end.
+ *
+ * Signals    libmilter blocks HUP, TERM and INT in the threads it makes and waits for them in one
+ * of its own, where each of them means: stop at once, sessions left hanging. Ours have to come
+ * first. They do because libmilter runs on a second thread here, while the main thread, alone of
+ * all, keeps the three unblocked: Linux hands a signal of the process to the main thread whenever
+ * that thread takes it (complete_signal() in kernel/signal.c). HUP then means reload, TERM and INT
+ * mean drain: no new session and no new message, what is in hand is finished, at most drain_s long.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "milterd/daemon.h"
+#include "milterd/milter.h"
+#include "milterd/privileges.h"
+#include "weir/control.h"
+#include "weir/file.h"
+#include "weir/log.h"
+
+enum { EXIT_USAGE = 64, EXIT_CHECK = 2 };
+
+struct milterd *the_milterd;
+
+/* What the handler leaves for the main loop. */
+static volatile sig_atomic_t asked_to_stop, asked_to_reload, milter_ended;
+
+static void on_signal(int signal_number)
+{
+	int saved = errno;
+
+	if (signal_number == SIGHUP)
+		asked_to_reload = 1;
+	else
+		asked_to_stop = 1;
+	daemon_wake(the_milterd);
+	errno = saved;
+}
+
+static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+
+static void signals_prepare(void)
+{
+	struct sigaction take = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	for (size_t i = 0; i < COUNT(signals); i++)
+		(void)sigaction(signals[i], &take, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static void signals_mask(int how)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < COUNT(signals); i++)
+		(void)sigaddset(&set, signals[i]);
+	(void)pthread_sigmask(how, &set, NULL);
+}
+
+/* ---- start ------------------------------------------------------------------------------- */
+
+/* Leave the terminal. The parent waits for the child's word that it serves, so that its exit status
+ * tells. Returns the descriptor to give that word on. */
+static int detach(void)
+{
+	int ends[2];
+	char word;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0 || (child = fork()) < 0) {
+		perror("weir-milterd");
+		exit(EXIT_FAILURE);
+	}
+	if (child > 0) {
+		close(ends[1]);
+		_exit(read(ends[0], &word, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(ends[0]);
+	(void)setsid();
+	return ends[1];
+}
+
+static void detached(int ready)
+{
+	int null;
+
+	if (ready < 0)
+		return;
+	(void)file_write_all(ready, "+", 1);
+	close(ready);
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0) {
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+}
+
+static int folder_for(const struct endpoint *ep, const char *user, struct err *e)
+{
+	const char *slash = ep->local ? strrchr(ep->path, '/') : NULL;
+	char folder[sizeof(ep->path)];
+
+	if (slash == NULL || slash == ep->path)
+		return 0;
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - ep->path), ep->path);
+	return privileges_folder(folder, user, e);
+}
+
+/* What needs root, then give root up. */
+static int take_place(const struct milterd_settings *s, struct err *e)
+{
+	if (folder_for(&s->socket, s->user, e) < 0 || folder_for(&s->control, s->user, e) < 0 ||
+	    privileges_folder(s->store + strlen("lmdb:"), s->user, e) < 0 ||
+	    milter_open(s, e) < 0 ||
+	    (s->socket.local && privileges_give(s->socket.path, s->user, e) < 0))
+		return -1;
+	return privileges_drop(s->user, e);
+}
+
+/* ---- at work ----------------------------------------------------------------------------- */
+
+static void *serve(void *arg)
+{
+	struct milterd *d = arg;
+
+	if (milter_run() < 0)
+		log_event(
+		    LOG_LEVEL_ERROR, "milter", "error", "libmilter gave up (see system log)", NULL);
+	milter_ended = 1;
+	daemon_wake(d);
+	return NULL;
+}
+
+/* Sleep until something happens, or ms have passed; -1 means for ever. */
+static void doze(struct milterd *d, int ms)
+{
+	struct pollfd p = { .fd = d->wake, .events = POLLIN };
+	uint64_t count;
+
+	if (poll(&p, 1, ms) == 1 && read(d->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_event(LOG_LEVEL_WARN, "wake", "error", strerror(errno), NULL);
+}
+
+static void work(struct milterd *d)
+{
+	while (!asked_to_stop && !milter_ended) {
+		if (asked_to_reload) {
+			struct findings f = { 0 };
+
+			asked_to_reload = 0;
+			(void)daemon_reload(d, &f);
+			findings_free(&f);
+		}
+		doze(d, -1);
+	}
+}
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Let the messages in hand end. How many did not. */
+static unsigned drain(struct milterd *d)
+{
+	int64_t end = monotonic_ms() + d->settings.milterd.drain_s * 1000;
+	unsigned left;
+
+	daemon_set_state(d, DAEMON_DRAINS);
+	while ((left = daemon_messages_in_hand(d)) > 0 && !milter_ended) {
+		int64_t ms = end - monotonic_ms();
+
+		if (ms <= 0)
+			break;
+		doze(d, (int)ms);
+	}
+	daemon_set_state(d, DAEMON_STOPS);
+	return left;
+}
+
+static void say_started(const struct milterd *d)
+{
+	char text[ENDPOINT_TEXT_MAX];
+	struct log_line l;
+
+	log_begin(&l, LOG_LEVEL_INFO, "start");
+	log_z(&l, "version", PACKAGE_VERSION);
+	log_z(&l, "socket", endpoint_text(&d->settings.milterd.socket, text));
+	log_int(&l, "rules", (int64_t)ruleset_rule_count(d->engine->rules));
+	log_z(&l, "bayes", d->services.bayes != NULL ? "yes" : "no");
+	log_int(&l, "signatures",
+	    d->services.scanner != NULL ? (int64_t)scanner_signatures(d->services.scanner) : 0);
+	log_end(&l);
+}
+
+static void say_stopped(unsigned left)
+{
+	struct log_line l;
+
+	log_begin(&l, left > 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "stop");
+	log_int(&l, "left", (int64_t)left);
+	log_end(&l);
+}
+
+/* Serve until the end. libmilter is not stopped: that waits five seconds for its listener and
+ * leaves sessions hanging all the same; its idle threads end with the process. Those that are still
+ * in a message when the time of the drain is over may use everything: then nothing is taken apart
+ * either. What is on disk is safe at any moment. */
+static int run(struct milterd *d, int ready)
+{
+	struct control_thread *control;
+	pthread_t milter;
+	struct err e;
+	unsigned left;
+	bool failed;
+
+	daemon_services_start(d);
+	signals_mask(SIG_BLOCK);
+	control = control_thread_start(&d->settings.milterd.control, daemon_control, d, &e);
+	if (control == NULL || pthread_create(&milter, NULL, serve, d) != 0) {
+		log_event(LOG_LEVEL_ERROR, "start", "error", control == NULL ? e.text : "no thread",
+		    NULL);
+		return EXIT_FAILURE;
+	}
+	signals_mask(SIG_UNBLOCK);
+	say_started(d);
+	detached(ready);
+	work(d);
+	failed = milter_ended;
+	left = drain(d);
+	control_thread_stop(&control);
+	scanner_stop(&d->services.scanner);
+	if (d->settings.milterd.socket.local)
+		(void)unlink(d->settings.milterd.socket.path);
+	say_stopped(left);
+	if (left > 0)
+		_exit(EXIT_SUCCESS);
+	daemon_services_stop(d);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int start(struct milterd *d, bool foreground)
+{
+	const struct log_settings *log = &d->settings.log;
+	int ready = -1;
+	struct err e;
+
+	if (log_open("weir-milterd", log->to, log->format, log->level, &e) < 0 ||
+	    take_place(&d->settings.milterd, &e) < 0) {
+		fprintf(stderr, "weir-milterd: %s\n", e.text);
+		return EXIT_FAILURE;
+	}
+	if (!foreground)
+		ready = detach();
+	if ((d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
+		perror("weir-milterd: eventfd");
+		return EXIT_FAILURE;
+	}
+	signals_prepare();
+	return run(d, ready);
+}
+
+static int usage(void)
+{
+	fputs("usage: weir-milterd [-c weir.json] [-t] [-f]\n"
+	      "  -c  the configuration file; else " WEIR_SYSCONFDIR
+	      "/weir.json, else every default\n"
+	      "  -t  check all of it, and the rules, and exit: 0 good, 2 not\n"
+	      "  -f  stay in the foreground\n"
+	      "  -V  print the version\n",
+	    stderr);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static struct milterd d = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .stopping = PTHREAD_COND_INITIALIZER, .wake = -1
+	};
+	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
+	bool check = false, foreground = false;
+	struct findings f = { 0 };
+	int option, rc;
+
+	the_milterd = &d;
+	d.program = argv[0];
+	d.started = time(NULL);
+	while ((option = getopt(argc, argv, "c:tfV")) != -1) {
+		if (option == 'c')
+			d.config_path = optarg;
+		else if (option == 't')
+			check = true;
+		else if (option == 'f')
+			foreground = true;
+		else if (option == 'V')
+			return printf("weir-milterd %s\n", PACKAGE_VERSION) < 0;
+		else
+			return usage();
+	}
+	if (optind < argc)
+		return usage();
+	if (d.config_path == NULL && access(installed, R_OK) == 0)
+		d.config_path = installed;
+	rc = daemon_load(&d, &f);
+	findings_print(&f, stderr);
+	findings_free(&f);
+	if (rc == 0 && !check)
+		return start(&d, foreground);
+	daemon_free(&d);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_CHECK;
+}
