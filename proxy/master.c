@@ -81,13 +81,16 @@ static size_t assign_sockets(
 }
 
 /* In the child: nothing of the master's loop may live on. */
-static void become_worker(struct master *m, int slot, unsigned index)
+static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
 {
 	struct worker_socket *sockets;
 	size_t max = 0, n;
 	int rc;
 
+	/* A master that is killed takes its workers with it; it may have been before we asked. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
 	(void)event_reinit(m->base);
 	for (size_t i = 0; i < COUNT(m->signals); i++)
 		event_free(m->signals[i]);
@@ -124,7 +127,7 @@ static void start_worker(struct place *p)
 {
 	struct master *m = p->master;
 	int slot = shared_take_slot(m->shared);
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (slot < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error",
@@ -133,7 +136,7 @@ static void start_worker(struct place *p)
 		return;
 	}
 	if ((pid = fork()) == 0)
-		become_worker(m, slot, p->index);
+		become_worker(m, parent, slot, p->index);
 	if (pid < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);
 		shared_give_back(m->shared, slot);

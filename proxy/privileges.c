@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,8 +23,6 @@ int privileges_drop(const struct settings *s, struct err *e)
 		(void)!lchown(s->log.to, pw->pw_uid, pw->pw_gid);
 	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
 		return err_set(e, "user %s: %s", user, strerror(errno));
-	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
-	(void)prctl(PR_SET_DUMPABLE, 1);
 	return 0;
 }
 
