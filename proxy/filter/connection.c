@@ -15,7 +15,7 @@ enum {
 	HIGH_WATER = 262144,
 	LOW_WATER = 65536,
 	KEEP_MAX = 2048, /* octets of storage that an idle connection keeps */
-	RETRY_MS = 20,    /* a Unix socket with a full backlog says so at once and never again */
+	RETRY_MS = 20,   /* a Unix socket with a full backlog says so at once and never again */
 };
 enum state { CONNECTING, NEGOTIATING, OPEN };
 #define NEVER INT64_MAX
