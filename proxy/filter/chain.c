@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/filter/answer.h"
 #include "proxy/filter/filter_session.h"
 #include "weir/log.h"
 
@@ -35,8 +36,6 @@ struct chain {
 	void *ready_arg;
 };
 
-static const struct chain_answer go_on = { .verdict = CHAIN_CONTINUE };
-
 static const struct chain_answer *say(
     struct chain *c, enum chain_verdict verdict, int code, const char *enhanced, const char *text)
 {
@@ -46,7 +45,7 @@ static const struct chain_answer *say(
 	return &c->own;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------ */
+/* ---- the answer ----------------------------------------------------------------------------- */
 
 static void on_answered(evutil_socket_t fd, short what, void *arg)
 {
@@ -93,8 +92,7 @@ static void finish(struct chain *c, const struct chain_answer *answer)
 	event_active(c->answered, EV_TIMEOUT, 1);
 }
 
-/* ---- the end of a message ---------------------------------------------------------------------
- */
+/* ---- the end of a message ------------------------------------------------------------------- */
 
 /* The filter of this turn was content: its edits become part of the mail. NULL, or an answer. */
 static const struct chain_answer *take_edits(struct chain *c, struct filter_session *fs)
@@ -124,8 +122,7 @@ static size_t hidden_field(const struct chain *c, const struct mail *m)
 	return m->own_received ? c->own_received : SIZE_MAX;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 /* Ask the filters from `at` on, until one must be waited for or the matter is decided. */
 static void run(struct chain *c)
@@ -153,7 +150,7 @@ static void run(struct chain *c)
 	if (c->event == FILTER_END && c->filters->n > 0 && c->mail->recipient_count == 0)
 		finish(c, say(c, CHAIN_DISCARD, 0, "", ""));
 	else
-		finish(c, &go_on);
+		finish(c, &answer_continue);
 }
 
 /* The filter that was waited for has answered: what run does after an answer, then the others. */
@@ -214,8 +211,7 @@ static void replace(struct chain *c, char **text, struct slice with)
 	*text = copy;
 }
 
-/* ---- the owner's side --------------------------------------------------------------------------
- */
+/* ---- the owner's side ----------------------------------------------------------------------- */
 
 bool chain_ready(struct chain *c)
 {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/filter/new_body.h"
 #include "weir/smtp_syntax.h"
 
 struct edit {
@@ -19,12 +20,9 @@ struct edits {
 	struct edit *v;
 	size_t n, cap, bytes;
 	bool envelope, header; /* what they touch */
-	struct spool *body;    /* the new one */
-	bool body_over;        /* another edit came behind it */
-	bool cr;               /* the last octet was a CR that waits for its LF */
-	bool in_line;
-	bool failed; /* the machine's fault, kept until edits_apply */
-	struct err why;
+	struct new_body body;
+	bool body_over; /* another edit came behind it */
+	bool no_memory; /* kept until edits_apply */
 };
 
 struct edits *edits_new(const struct proxy_settings *settings, bool leading_space)
@@ -47,84 +45,9 @@ void edits_free(struct edits **e)
 		free((*e)->v[i].with);
 	}
 	free((*e)->v);
-	spool_free(&(*e)->body);
+	new_body_free(&(*e)->body);
 	free(*e);
 	*e = NULL;
-}
-
-/* ---- the new body -------------------------------------------------------------------------- */
-
-/* Every line end becomes CR LF, wherever the pieces are cut. */
-static void lines_mended(struct edits *e, struct slice in, struct bytes *out)
-{
-	for (size_t i = 0; i < in.n;) {
-		size_t run = i;
-
-		if (e->cr) {
-			(void)bytes_add(out, SLICE("\r\n"));
-			e->cr = e->in_line = false;
-			i += in.p[i] == '\n';
-			continue;
-		}
-		while (run < in.n && in.p[run] != '\r' && in.p[run] != '\n')
-			run++;
-		(void)bytes_add(out, slice_sub(in, i, run - i));
-		e->in_line |= run > i;
-		if (run < in.n && in.p[run] == '\r') {
-			e->cr = true;
-		} else if (run < in.n) {
-			(void)bytes_add(out, SLICE("\r\n"));
-			e->in_line = false;
-		}
-		i = run + 1;
-	}
-}
-
-static int fails(struct edits *e, const char *why)
-{
-	if (!e->failed && why != NULL)
-		err_set(&e->why, "%s", why);
-	e->failed = true;
-	return 0;
-}
-
-static int body_add(struct edits *e, struct slice piece)
-{
-	struct bytes out = { 0 };
-
-	lines_mended(e, piece, &out);
-	if (out.failed)
-		fails(e, "no memory for a new body");
-	else if (spool_add(e->body, bytes_slice(&out), &e->why) < 0)
-		fails(e, NULL);
-	bytes_free(&out);
-	return 0;
-}
-
-static int add_body(struct edits *e, const struct milter_reply *r, struct err *err)
-{
-	const struct proxy_settings *s = e->settings;
-
-	if (e->failed)
-		return 0;
-	if (e->body_over)
-		return err_set(err, "REPLBODY goes on after another edit");
-	if (e->body == NULL &&
-	    (e->body = spool_new(s->spool.directory, (size_t)s->spool.memory_bytes)) == NULL)
-		return fails(e, "no memory for a new body");
-	if (spool_size(e->body) + r->value.n > (uint64_t)s->limits.message_bytes)
-		return err_set(err, "REPLBODY past the limit of %lld octets",
-		    (long long)s->limits.message_bytes);
-	return body_add(e, r->value);
-}
-
-/* The last line is ended where the filter left it open. */
-static int body_end(struct edits *e)
-{
-	if (e->body == NULL || e->failed || (!e->cr && !e->in_line))
-		return 0;
-	e->cr = e->in_line = false;
-	return spool_add(e->body, SLICE("\r\n"), &e->why) < 0 ? fails(e, NULL) : 0;
 }
 
 /* ---- taking edits in ------------------------------------------------------------------------ */
@@ -199,21 +122,29 @@ static int add_envelope(struct edits *e, const struct milter_reply *r, struct er
 	    keep(e, r, path.address, bytes_slice(&parameters));
 	bytes_free(&parameters);
 	e->envelope = true;
-	return kept ? 0 : fails(e, "no memory for an edit");
+	e->no_memory |= !kept;
+	return 0;
 }
 
-static int add_header(struct edits *e, const struct milter_reply *r, struct err *err)
+static int add_header(struct edits *e, const struct milter_reply *r)
 {
-	(void)err;
 	e->header = true;
-	return keep(e, r, r->name, r->value) ? 0 : fails(e, "no memory for an edit");
+	e->no_memory |= !keep(e, r, r->name, r->value);
+	return 0;
+}
+
+static int add_body(struct edits *e, const struct milter_reply *r, struct err *err)
+{
+	if (e->body_over)
+		return err_set(err, "REPLBODY goes on after another edit");
+	return new_body_add(&e->body, e->settings, r->value, err);
 }
 
 int edits_add(struct edits *e, const struct milter_reply *r, struct err *err)
 {
 	if (r->code == MILTER_REPLBODY)
 		return add_body(e, r, err);
-	e->body_over = e->body != NULL;
+	e->body_over = e->body.spool != NULL;
 	if (e->n >= EDITS_MAX ||
 	    e->bytes + r->name.n + r->value.n + r->address.n + r->parameters.n > EDITS_BYTES_MAX)
 		return err_set(
@@ -221,7 +152,7 @@ int edits_add(struct edits *e, const struct milter_reply *r, struct err *err)
 	if (r->code == MILTER_CHGFROM || r->code == MILTER_ADDRCPT ||
 	    r->code == MILTER_ADDRCPT_PAR || r->code == MILTER_DELRCPT)
 		return add_envelope(e, r, err);
-	return add_header(e, r, err);
+	return add_header(e, r);
 }
 
 /* ---- applying ------------------------------------------------------------------------------- */
@@ -457,11 +388,11 @@ static void commit(struct edits *e, struct draft *d, struct mail *m, size_t *own
 		swap_envelope(m, &d->mail);
 		m->envelope_edited = true;
 	}
-	if (e->body != NULL) {
+	if (e->body.spool != NULL) {
 		struct spool *was = m->body;
 
-		m->body = e->body;
-		e->body = was;
+		m->body = e->body.spool;
+		e->body.spool = was;
 		m->separator |= spool_size(m->body) > 0;
 	}
 	*own = d->own;
@@ -472,19 +403,17 @@ int edits_apply(struct edits *e, struct mail *m, size_t *own_received, struct er
 	struct draft d = { .mail.own_received = m->own_received,
 		.own = *own_received,
 		.leading_space = e->leading_space };
-	bool done = (!e->header || draft_header(&d, m)) && (!e->envelope || draft_envelope(&d, m));
+	bool done = !e->no_memory && (!e->header || draft_header(&d, m)) &&
+	    (!e->envelope || draft_envelope(&d, m));
+	int rc;
 
 	for (size_t i = 0; done && i < e->n; i++)
 		done = apply_one(&d, &e->v[i]);
-	if (!done)
-		fails(e, "no memory for the edits");
-	(void)body_end(e);
-	if (e->failed)
-		*err = e->why;
-	else
+	rc = done ? new_body_end(&e->body, err) : err_set(err, "no memory for the edits");
+	if (rc == 0)
 		commit(e, &d, m, own_received);
 	mail_free(&d.mail);
-	return e->failed ? -1 : 0;
+	return rc;
 }
 
 bool mail_mark_quarantine(struct mail *m, struct slice reason)

@@ -4,37 +4,27 @@
 
 #include <stdlib.h>
 
-#include "proxy/filter/connection.h"
-#include "proxy/filter/content.h"
+#include "proxy/filter/answer.h"
 #include "weir/log.h"
 
 enum {
 	PACKETS_AT_ONCE = 64, /* of content, before others of the loop have their turn */
 };
 
-/* How far the filter's own state machine is; UNKNOWN depends on it. */
-enum position { AT_START, AT_SESSION, AT_MAIL, AT_RCPT, AT_CONTENT };
-
 struct filter_session {
-	struct filter *filter;
-	const struct filter_facts *facts;
+	struct talk talk;
 	const struct filter_session_calls *calls;
 	void *arg;
 
-	struct filter_connection *connection;
 	bool open;                    /* negotiated */
 	bool connect_told, helo_told; /* on this connection */
 	bool excused;                 /* ACCEPT at CONNECT or HELO: not asked any more */
 	bool refused;                 /* a refusal at CONNECT or HELO stands in `said` for good */
 
-	enum position position;
-	int awaited; /* command whose reply is owed; 0 none */
-	int64_t awaited_since_ms;
-	bool swallow; /* that reply is of an aborted transaction */
+	bool swallow; /* the reply that is owed is of an aborted transaction */
 
-	bool in_transaction; /* MAIL was passed, no verdict and no failure yet */
-	bool failed;         /* in this transaction */
-	bool no_more_rcpt;
+	bool in_transaction;                /* MAIL was passed, no verdict and no failure yet */
+	bool failed;                        /* in this transaction */
 	const struct chain_answer *verdict; /* on the message, once it is there */
 	struct content content;
 	struct edits *edits;
@@ -48,9 +38,7 @@ struct filter_session {
 	struct chain_answer said; /* what answer and verdict point to where they refuse */
 };
 
-/* ---- answers --------------------------------------------------------------------------------- */
-
-static const struct chain_answer go_on = { .verdict = CHAIN_CONTINUE };
+/* ---- answers -------------------------------------------------------------------------------- */
 
 static void resolve(struct filter_session *fs, const struct chain_answer *answer)
 {
@@ -62,67 +50,23 @@ static void resolve(struct filter_session *fs, const struct chain_answer *answer
 		fs->calls->answered(fs, fs->arg);
 }
 
-static const struct chain_answer *say(struct filter_session *fs, enum chain_verdict verdict,
-    int code, const char *enhanced, const char *text)
-{
-	fs->said = (struct chain_answer){ .verdict = verdict,
-		.filter = fs->filter->settings->name };
-	if (code != 0)
-		smtp_reply_set(&fs->said.reply, code, enhanced, "%s", text);
-	return &fs->said;
-}
-
-static const struct chain_answer *say_reject(struct filter_session *fs)
-{
-	return say(fs, CHAIN_REJECT, 550, "5.7.1", "Command rejected");
-}
-
-static const struct chain_answer *say_tempfail(struct filter_session *fs)
-{
-	return say(fs, CHAIN_TEMPFAIL, 451, "4.7.1", "Service unavailable - try again later");
-}
-
-/* What a reply that refuses means for the client. */
 static const struct chain_answer *refusal_of(
     struct filter_session *fs, const struct milter_reply *r)
 {
-	switch (r->code) {
-	case MILTER_REJECT:
-		return say_reject(fs);
-	case MILTER_SHUTDOWN:
-		return say(fs, CHAIN_CLOSE, 421, "4.7.0", "Service unavailable - try again later");
-	case MILTER_DISCARD:
-		return say(fs, CHAIN_DISCARD, 0, "", "");
-	case MILTER_REPLYCODE:
-		(void)say(fs, CHAIN_TEMPFAIL, 0, "", "");
-		if (r->smtp.code == 421)
-			fs->said.verdict = CHAIN_CLOSE;
-		else if (smtp_reply_class(&r->smtp) == 5)
-			fs->said.verdict = CHAIN_REJECT;
-		fs->said.reply = r->smtp;
-		return &fs->said;
-	default:
-		return say_tempfail(fs);
-	}
+	return answer_of_refusal(r, filter_session_name(fs), &fs->said);
 }
 
 static const struct chain_answer *failure_of(struct filter_session *fs)
 {
-	switch (fs->filter->settings->on_failure) {
-	case ON_FAILURE_TEMPFAIL:
-		return say_tempfail(fs);
-	case ON_FAILURE_REJECT:
-		return say_reject(fs);
-	default:
-		return &go_on;
-	}
+	return answer_of_failure(
+	    fs->talk.filter->settings->on_failure, filter_session_name(fs), &fs->said);
 }
 
 /* ---- the connection's end ------------------------------------------------------------------- */
 
 static void transaction_reset(struct filter_session *fs)
 {
-	fs->in_transaction = fs->failed = fs->no_more_rcpt = false;
+	fs->in_transaction = fs->failed = fs->talk.no_more_rcpt = false;
 	fs->verdict = NULL;
 	content_free(&fs->content);
 	edits_free(&fs->edits);
@@ -130,22 +74,21 @@ static void transaction_reset(struct filter_session *fs)
 
 static void disconnect(struct filter_session *fs, bool quit)
 {
-	filter_connection_free(&fs->connection, quit);
+	talk_close(&fs->talk, quit);
 	fs->open = fs->connect_told = fs->helo_told = fs->swallow = false;
-	fs->position = AT_START;
-	fs->awaited = 0;
 }
 
 static void failure_log(const struct filter_session *fs, const char *why)
 {
-	struct slice id = macros_get(&fs->facts->macros, SLICE("i"));
+	struct slice id = macros_get(&fs->talk.facts->macros, SLICE("i"));
 	struct log_line l;
 
 	log_begin(&l, LOG_LEVEL_WARN, "filter-failed");
 	log_str(&l, "id", id.p != NULL ? id : SLICE("-"));
-	log_z(&l, "filter", fs->filter->settings->name);
+	log_z(&l, "filter", fs->talk.filter->settings->name);
 	log_z(&l, "stage",
-	    fs->awaited != 0 ? milter_command_name((enum milter_command)fs->awaited) : NULL);
+	    fs->talk.awaited != 0 ? milter_command_name((enum milter_command)fs->talk.awaited)
+				  : NULL);
 	log_z(&l, "error", why);
 	log_end(&l);
 }
@@ -158,7 +101,7 @@ static bool reconnect(struct filter_session *fs)
 	fs->again = true;
 	fs->untold = fs->in_transaction = false;
 	filter_session_open(fs);
-	return fs->connection != NULL;
+	return fs->talk.connection != NULL;
 }
 
 /* The filter broke off, hung or broke the protocol. Outside a transaction nothing is refused for
@@ -179,7 +122,7 @@ static void fail(struct filter_session *fs, const char *why)
 	if (fs->failed && goal != FILTER_UNKNOWN)
 		resolve(fs, failure_of(fs));
 	else
-		resolve(fs, &go_on);
+		resolve(fs, &answer_continue);
 }
 
 static void breach(struct filter_session *fs, const char *what, const struct milter_reply *r)
@@ -190,207 +133,60 @@ static void breach(struct filter_session *fs, const char *what, const struct mil
 	fail(fs, e.text);
 }
 
-/* ---- sending events ---------------------------------------------------------------------------
- */
-
-static const struct event_form {
-	enum filter_event event;
-	enum milter_command command;
-	enum milter_stage stage;
-	uint32_t unwanted, unanswered; /* bits of the negotiation */
-	enum position position;        /* where the filter is afterwards */
-} event_forms[] = {
-	{ FILTER_CONNECT, MILTER_CONNECT, MILTER_STAGE_CONNECT, MILTER_NO_CONNECT,
-	    MILTER_NR_CONNECT, AT_SESSION },
-	{ FILTER_HELO, MILTER_HELO, MILTER_STAGE_HELO, MILTER_NO_HELO, MILTER_NR_HELO, AT_SESSION },
-	{ FILTER_MAIL, MILTER_MAIL, MILTER_STAGE_MAIL, MILTER_NO_MAIL, MILTER_NR_MAIL, AT_MAIL },
-	{ FILTER_RCPT, MILTER_RCPT, MILTER_STAGE_RCPT, MILTER_NO_RCPT, MILTER_NR_RCPT, AT_RCPT },
-	{ FILTER_DATA, MILTER_DATA, MILTER_STAGE_DATA, MILTER_NO_DATA, MILTER_NR_DATA, AT_CONTENT },
-	{ FILTER_UNKNOWN, MILTER_UNKNOWN, MILTER_STAGES, MILTER_NO_UNKNOWN, MILTER_NR_UNKNOWN,
-	    AT_START },
-};
-
-static const struct event_form *form_of(enum filter_event event)
-{
-	for (size_t i = 0; i < COUNT(event_forms); i++)
-		if (event_forms[i].event == event)
-			return &event_forms[i];
-	return NULL;
-}
-
-static void put_macros(struct filter_session *fs, enum milter_stage stage)
-{
-	if (stage < MILTER_STAGES)
-		(void)macros_put(&fs->facts->macros, stage,
-		    filter_connection_macros(fs->connection, stage),
-		    filter_connection_out(fs->connection));
-}
-
-static void put_event(struct filter_session *fs, enum milter_command command)
-{
-	struct bytes *out = filter_connection_out(fs->connection);
-	const struct filter_facts *f = fs->facts;
-
-	switch (command) {
-	case MILTER_CONNECT:
-		(void)milter_put_connect(out, slice_z(f->host), &f->client);
-		break;
-	case MILTER_HELO:
-		(void)milter_put_text(out, command, slice_z(f->helo));
-		break;
-	case MILTER_UNKNOWN:
-		(void)milter_put_text(out, command, f->address);
-		break;
-	case MILTER_MAIL:
-	case MILTER_RCPT:
-		(void)milter_put_path(out, command, f->address, f->parameters);
-		break;
-	default:
-		(void)milter_put(out, command);
-	}
-}
-
-static void await(struct filter_session *fs, enum milter_command command)
-{
-	const struct filter_settings *s = fs->filter->settings;
-	bool content = command == MILTER_HEADER || command == MILTER_EOH ||
-	    command == MILTER_BODY || command == MILTER_END;
-
-	fs->awaited = (int)command;
-	fs->awaited_since_ms = filter_now_ms();
-	filter_connection_ask(fs->connection, content ? s->content_timeout_s : s->command_timeout_s,
-	    s->total_timeout_s);
-}
-
-/* libmilter takes UNKNOWN after RCPT for the end of the envelope unless DATA is to come, and is
- * mute for the rest of the message then. Where it could do harm it is kept back. */
-static bool unknown_is_safe(const struct filter_session *fs)
-{
-	uint32_t protocol = filter_connection_options(fs->connection)->protocol;
-
-	return fs->position == AT_SESSION || fs->position == AT_MAIL ||
-	    (fs->position == AT_RCPT && (protocol & MILTER_NO_DATA) == 0);
-}
-
-static bool event_wanted(const struct filter_session *fs, const struct event_form *form)
-{
-	uint32_t protocol = filter_connection_options(fs->connection)->protocol;
-
-	if ((protocol & form->unwanted) != 0)
-		return false;
-	if (form->event == FILTER_UNKNOWN)
-		return unknown_is_safe(fs);
-	return form->event != FILTER_RCPT || !fs->no_more_rcpt;
-}
-
-/* Send macros and event, as far as they are wanted. Is a reply owed? */
-static bool tell(struct filter_session *fs, enum filter_event event)
-{
-	const struct event_form *form = form_of(event);
-	bool wanted = event_wanted(fs, form);
-
-	put_macros(fs, form->stage);
-	if (form->position != AT_START)
-		fs->position = form->position;
-	if (wanted) {
-		put_event(fs, form->command);
-		if ((filter_connection_options(fs->connection)->protocol & form->unanswered) == 0) {
-			await(fs, form->command);
-			return true;
-		}
-	}
-	filter_connection_send(fs->connection);
-	return false;
-}
-
-/* ---- content -----------------------------------------------------------------------------------
- */
-
-static bool answered_content(uint32_t protocol, int command)
-{
-	return (command == MILTER_HEADER && (protocol & MILTER_NR_HEADER) == 0) ||
-	    (command == MILTER_EOH && (protocol & (MILTER_NR_EOH | MILTER_NO_EOH)) == 0) ||
-	    (command == MILTER_BODY && (protocol & MILTER_NR_BODY) == 0);
-}
-
-static int put_content(struct filter_session *fs, int what, struct err *e)
-{
-	const struct milter_options *o = filter_connection_options(fs->connection);
-
-	fs->position = AT_CONTENT;
-	if (what == MILTER_EOH) {
-		put_macros(fs, MILTER_STAGE_EOH);
-		if ((o->protocol & MILTER_NO_EOH) == 0)
-			(void)milter_put(filter_connection_out(fs->connection), MILTER_EOH);
-	}
-	return content_put(&fs->content, what, o, filter_connection_out(fs->connection), e);
-}
-
-static void tell_end(struct filter_session *fs)
-{
-	put_macros(fs, MILTER_STAGE_END);
-	(void)milter_put(filter_connection_out(fs->connection), MILTER_END);
-	fs->goal_told = true;
-	await(fs, MILTER_END);
-}
+/* ---- content -------------------------------------------------------------------------------- */
 
 /* Send what may be sent: up to the next packet that is answered, or as much as the socket takes. */
 static void pump(struct filter_session *fs)
 {
-	const struct milter_options *o = filter_connection_options(fs->connection);
+	struct filter_connection *c = fs->talk.connection;
 	struct err e;
-	int what = 0;
+	int owed = 0;
 
-	for (int n = 0; !filter_connection_full(fs->connection); n++) {
-		if ((what = content_next(&fs->content, o)) == 0)
+	for (int n = 0; owed == 0 && !filter_connection_full(c); n++) {
+		int what = content_next(&fs->content, filter_connection_options(c));
+
+		if (what == MILTER_END && fs->goal == FILTER_END)
+			talk_end(&fs->talk);
+		if (what == MILTER_END || what == 0)
 			break;
 		if (n == PACKETS_AT_ONCE) {
-			filter_connection_pause(fs->connection);
+			filter_connection_pause(c);
 			break;
 		}
-		if (what == MILTER_END) {
-			if (fs->goal == FILTER_END)
-				tell_end(fs);
-			break;
-		}
-		if (put_content(fs, what, &e) < 0) {
-			fail(fs, e.text);
-			return;
-		}
-		if (answered_content(o->protocol, what)) {
-			await(fs, (enum milter_command)what);
-			break;
-		}
-		if (what == MILTER_BODY)
-			filter_connection_send(fs->connection);
+		owed = talk_content(&fs->talk, &fs->content, what, &e);
+		if (owed == 0 && what == MILTER_BODY)
+			filter_connection_send(c);
 	}
-	if (fs->awaited == 0)
-		filter_connection_send(fs->connection);
+	if (owed < 0) {
+		fail(fs, e.text);
+		return;
+	}
+	if (fs->talk.awaited == 0)
+		filter_connection_send(c);
 	fs->calls->sent(fs, fs->arg);
 }
 
 static bool may_pump(const struct filter_session *fs)
 {
-	return fs->in_transaction && fs->open && fs->awaited == 0 && fs->content.mail != NULL;
+	return fs->in_transaction && fs->open && fs->talk.awaited == 0 && fs->content.mail != NULL;
 }
 
-/* ---- towards the question's own event ----------------------------------------------------------
- */
+/* ---- towards the question's own event ------------------------------------------------------- */
 
 /* CONNECT and HELO go before whatever is asked, where this connection was not told them yet. Is a
  * reply owed? */
 static bool tell_session(struct filter_session *fs)
 {
-	if (!fs->connect_told && fs->facts->host != NULL) {
+	if (!fs->connect_told && fs->talk.facts->host != NULL) {
 		fs->connect_told = true;
 		fs->goal_told = fs->goal == FILTER_CONNECT;
-		if (tell(fs, FILTER_CONNECT))
+		if (talk_event(&fs->talk, FILTER_CONNECT))
 			return true;
 	}
-	if (!fs->helo_told && fs->facts->helo != NULL && fs->goal != FILTER_CONNECT) {
+	if (!fs->helo_told && fs->talk.facts->helo != NULL && fs->goal != FILTER_CONNECT) {
 		fs->helo_told = true;
 		fs->goal_told = fs->goal == FILTER_HELO;
-		if (tell(fs, FILTER_HELO))
+		if (talk_event(&fs->talk, FILTER_HELO))
 			return true;
 	}
 	return false;
@@ -398,7 +194,7 @@ static bool tell_session(struct filter_session *fs)
 
 static void advance(struct filter_session *fs)
 {
-	if (fs->goal == FILTER_NOTHING || !fs->open || fs->awaited != 0)
+	if (fs->goal == FILTER_NOTHING || !fs->open || fs->talk.awaited != 0)
 		return;
 	if (fs->goal == FILTER_END) {
 		pump(fs);
@@ -406,7 +202,8 @@ static void advance(struct filter_session *fs)
 	}
 	if (tell_session(fs))
 		return;
-	if (fs->goal == FILTER_MAIL && !fs->goal_told && !filter_connection_sound(fs->connection)) {
+	if (fs->goal == FILTER_MAIL && !fs->goal_told &&
+	    !filter_connection_sound(fs->talk.connection)) {
 		fs->untold = true;
 		return;
 	}
@@ -414,30 +211,23 @@ static void advance(struct filter_session *fs)
 		fs->in_transaction = true;
 	if (fs->goal != FILTER_CONNECT && fs->goal != FILTER_HELO && !fs->goal_told) {
 		fs->goal_told = true;
-		if (tell(fs, fs->goal))
+		if (talk_event(&fs->talk, fs->goal))
 			return;
 	}
-	resolve(fs, &go_on);
+	resolve(fs, &answer_continue);
 }
 
-/* ---- replies ------------------------------------------------------------------------------------
- */
+/* ---- replies -------------------------------------------------------------------------------- */
 
 /* A verdict on the message ends the filter's part in it; it is back where HELO left it. */
 static void judge(struct filter_session *fs, const struct chain_answer *a)
 {
 	fs->in_transaction = false;
 	fs->verdict = a;
-	fs->position = AT_SESSION;
+	fs->talk.position = AT_SESSION;
 	content_free(&fs->content);
 	fs->calls->sent(fs, fs->arg);
 	resolve(fs, a);
-}
-
-static bool refuses(enum milter_reply_code code)
-{
-	return code == MILTER_REJECT || code == MILTER_TEMPFAIL || code == MILTER_REPLYCODE ||
-	    code == MILTER_SHUTDOWN;
 }
 
 static void reply_session(struct filter_session *fs, const struct milter_reply *r)
@@ -445,8 +235,8 @@ static void reply_session(struct filter_session *fs, const struct milter_reply *
 	if (r->code == MILTER_ACCEPT) {
 		fs->excused = true;
 		disconnect(fs, true);
-		resolve(fs, &go_on);
-	} else if (refuses(r->code)) {
+		resolve(fs, &answer_continue);
+	} else if (answer_refuses(r->code)) {
 		fs->refused = true;
 		disconnect(fs, true);
 		resolve(fs, refusal_of(fs, r));
@@ -459,26 +249,26 @@ static void reply_session(struct filter_session *fs, const struct milter_reply *
 /* One recipient, or one unknown command: the transaction goes on. */
 static void reply_single(struct filter_session *fs, const struct milter_reply *r, bool rcpt)
 {
-	bool refusal = refuses(r->code) || (r->code == MILTER_DISCARD && rcpt);
+	bool refusal = answer_refuses(r->code) || (r->code == MILTER_DISCARD && rcpt);
 
 	if (r->code == MILTER_ACCEPT && fs->in_transaction) {
-		judge(fs, &go_on);
+		judge(fs, &answer_continue);
 		return;
 	}
 	if (r->code == MILTER_SKIP && rcpt)
-		fs->no_more_rcpt = true;
-	resolve(fs, refusal ? refusal_of(fs, r) : &go_on);
+		fs->talk.no_more_rcpt = true;
+	resolve(fs, refusal ? refusal_of(fs, r) : &answer_continue);
 }
 
 static void reply_message(struct filter_session *fs, const struct milter_reply *r, int command)
 {
-	if (refuses(r->code) || r->code == MILTER_DISCARD) {
+	if (answer_refuses(r->code) || r->code == MILTER_DISCARD) {
 		edits_free(&fs->edits);
 		judge(fs, refusal_of(fs, r));
 	} else if (r->code == MILTER_ACCEPT || command == MILTER_END) {
-		judge(fs, &go_on);
+		judge(fs, &answer_continue);
 	} else if (command == MILTER_MAIL || command == MILTER_DATA) {
-		resolve(fs, &go_on);
+		resolve(fs, &answer_continue);
 	} else {
 		if (r->code == MILTER_SKIP)
 			content_skip(&fs->content, (enum milter_command)command);
@@ -488,26 +278,26 @@ static void reply_message(struct filter_session *fs, const struct milter_reply *
 
 static void verdict_log(const struct filter_session *fs, const struct milter_reply *r)
 {
-	struct slice id = macros_get(&fs->facts->macros, SLICE("i"));
+	struct slice id = macros_get(&fs->talk.facts->macros, SLICE("i"));
 	struct log_line l;
 
 	if (!log_wanted(LOG_LEVEL_DEBUG))
 		return;
 	log_begin(&l, LOG_LEVEL_DEBUG, "filter");
 	log_str(&l, "id", id.p != NULL ? id : SLICE("-"));
-	log_z(&l, "filter", fs->filter->settings->name);
-	log_z(&l, "stage", milter_command_name((enum milter_command)fs->awaited));
+	log_z(&l, "filter", fs->talk.filter->settings->name);
+	log_z(&l, "stage", milter_command_name((enum milter_command)fs->talk.awaited));
 	log_z(&l, "reply", milter_reply_name(r->code));
-	log_int(&l, "ms", filter_now_ms() - fs->awaited_since_ms);
+	log_int(&l, "ms", filter_now_ms() - fs->talk.awaited_since_ms);
 	log_end(&l);
 }
 
 static void on_edit(struct filter_session *fs, const struct milter_reply *r)
 {
-	const struct milter_options *o = filter_connection_options(fs->connection);
+	const struct milter_options *o = filter_connection_options(fs->talk.connection);
 	struct err e;
 
-	if (fs->awaited != MILTER_END) {
+	if (fs->talk.awaited != MILTER_END) {
 		breach(fs, "an edit before the end of the message", r);
 		return;
 	}
@@ -516,8 +306,8 @@ static void on_edit(struct filter_session *fs, const struct milter_reply *r)
 		return;
 	}
 	if (fs->edits == NULL &&
-	    (fs->edits = edits_new(
-		 fs->filter->all->settings, (o->protocol & MILTER_LEADING_SPACE) != 0)) == NULL)
+	    (fs->edits = edits_new(fs->talk.filter->all->settings,
+		 (o->protocol & MILTER_LEADING_SPACE) != 0)) == NULL)
 		fail(fs, "no memory for an edit");
 	else if (edits_add(fs->edits, r, &e) < 0)
 		fail(fs, e.text);
@@ -526,8 +316,8 @@ static void on_edit(struct filter_session *fs, const struct milter_reply *r)
 static void on_reply(const struct milter_reply *r, void *arg)
 {
 	struct filter_session *fs = arg;
-	const struct milter_options *o = filter_connection_options(fs->connection);
-	int command = fs->awaited;
+	const struct milter_options *o = filter_connection_options(fs->talk.connection);
+	int command = fs->talk.awaited;
 
 	if (milter_reply_action(r->code) != 0) {
 		on_edit(fs, r);
@@ -538,8 +328,7 @@ static void on_reply(const struct milter_reply *r, void *arg)
 		return;
 	}
 	verdict_log(fs, r);
-	filter_connection_settle(fs->connection);
-	fs->awaited = 0;
+	talk_settle(&fs->talk);
 	if (fs->swallow) {
 		fs->swallow = false;
 		advance(fs);
@@ -580,8 +369,7 @@ static const struct filter_connection_calls connection_calls = {
 	.on_failed = on_failed,
 };
 
-/* ---- the owner's side ---------------------------------------------------------------------------
- */
+/* ---- the owner's side ----------------------------------------------------------------------- */
 
 struct filter_session *filter_session_new(struct filter *filter, const struct filter_facts *facts,
     const struct filter_session_calls *calls, void *arg)
@@ -590,8 +378,8 @@ struct filter_session *filter_session_new(struct filter *filter, const struct fi
 
 	if (fs == NULL)
 		return NULL;
-	fs->filter = filter;
-	fs->facts = facts;
+	fs->talk.filter = filter;
+	fs->talk.facts = facts;
 	fs->calls = calls;
 	fs->arg = arg;
 	return fs;
@@ -608,13 +396,14 @@ void filter_session_free(struct filter_session **fs)
 
 const char *filter_session_name(const struct filter_session *fs)
 {
-	return fs->filter->settings->name;
+	return fs->talk.filter->settings->name;
 }
 
 void filter_session_open(struct filter_session *fs)
 {
-	if (fs->connection == NULL && !fs->excused && !fs->refused)
-		fs->connection = filter_connection_start(fs->filter, &connection_calls, fs);
+	if (fs->talk.connection == NULL && !fs->excused && !fs->refused)
+		fs->talk.connection = filter_connection_start(
+		    fs->talk.filter, &connection_calls, fs);
 }
 
 /* The answer where it is known without asking, else NULL. */
@@ -623,16 +412,16 @@ static const struct chain_answer *known(struct filter_session *fs, enum filter_e
 	if (fs->refused)
 		return &fs->said;
 	if (fs->excused)
-		return &go_on;
+		return &answer_continue;
 	if (event == FILTER_MAIL)
 		return NULL;
 	if (event == FILTER_CONNECT || event == FILTER_HELO || event == FILTER_UNKNOWN)
-		return fs->connection == NULL ? &go_on : NULL;
+		return fs->talk.connection == NULL ? &answer_continue : NULL;
 	if (fs->failed)
 		return failure_of(fs);
 	if (fs->verdict != NULL)
 		return fs->verdict;
-	return fs->in_transaction ? NULL : &go_on;
+	return fs->in_transaction ? NULL : &answer_continue;
 }
 
 bool filter_session_ask(struct filter_session *fs, enum filter_event event)
@@ -649,7 +438,7 @@ bool filter_session_ask(struct filter_session *fs, enum filter_event event)
 	fs->goal_told = fs->untold = fs->again = false;
 	fs->asking = true;
 	filter_session_open(fs);
-	if (fs->connection == NULL)
+	if (fs->talk.connection == NULL)
 		fail(fs, "no memory");
 	else
 		advance(fs);
@@ -694,7 +483,7 @@ size_t filter_session_waiting(const struct filter_session *fs)
 
 bool filter_session_decided(const struct filter_session *fs)
 {
-	int on_failure = fs->filter->settings->on_failure;
+	int on_failure = fs->talk.filter->settings->on_failure;
 
 	if (fs->failed)
 		return on_failure == ON_FAILURE_TEMPFAIL || on_failure == ON_FAILURE_REJECT;
@@ -708,7 +497,7 @@ struct edits *filter_session_edits(const struct filter_session *fs)
 
 bool filter_session_marks(const struct filter_session *fs)
 {
-	return fs->failed && fs->filter->settings->on_failure == ON_FAILURE_QUARANTINE;
+	return fs->failed && fs->talk.filter->settings->on_failure == ON_FAILURE_QUARANTINE;
 }
 
 void filter_session_abort(struct filter_session *fs)
@@ -721,14 +510,12 @@ void filter_session_abort(struct filter_session *fs)
 		return;
 	/* libmilter reads nothing while it works on the end of a message: there is no way back but
 	 * a new connection. */
-	if (fs->awaited == MILTER_END) {
+	if (fs->talk.awaited == MILTER_END) {
 		disconnect(fs, false);
 		return;
 	}
-	fs->swallow = fs->awaited != 0;
-	fs->position = AT_SESSION;
-	(void)milter_put(filter_connection_out(fs->connection), MILTER_ABORT);
-	filter_connection_send(fs->connection);
+	fs->swallow = fs->talk.awaited != 0;
+	talk_abort(&fs->talk);
 }
 
 void filter_session_quit(struct filter_session *fs)

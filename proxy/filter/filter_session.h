@@ -12,31 +12,9 @@
 #define PROXY_FILTER_FILTER_SESSION_H
 
 #include "proxy/filter/edits.h"
-#include "proxy/filter/filters.h"
-#include "proxy/filter/macros.h"
+#include "proxy/filter/talk.h"
 
 struct filter_session;
-
-enum filter_event {
-	FILTER_NOTHING,
-	FILTER_CONNECT,
-	FILTER_HELO,
-	FILTER_MAIL,
-	FILTER_RCPT,
-	FILTER_DATA,
-	FILTER_UNKNOWN,
-	FILTER_END,
-};
-
-/* What all filters of a session are told; the chain's. */
-struct filter_facts {
-	struct macros macros;
-	char *host; /* NULL before CONNECT */
-	struct address client;
-	char *helo; /* NULL before HELO */
-	/* Of the question that is being asked. */
-	struct slice address, parameters; /* MAIL, RCPT; UNKNOWN: address is the line */
-};
 
 struct filter_session_calls {
 	void (*answered)(struct filter_session *fs, void *arg);

@@ -2,6 +2,8 @@
 # stands on proxy/mail.c and proxy/spool.c.
 noinst_LIBRARIES += libweirchain.a
 libweirchain_a_SOURCES = \
+	proxy/filter/answer.c \
+	proxy/filter/answer.h \
 	proxy/filter/chain.c \
 	proxy/filter/chain.h \
 	proxy/filter/connection.c \
@@ -15,7 +17,11 @@ libweirchain_a_SOURCES = \
 	proxy/filter/filters.c \
 	proxy/filter/filters.h \
 	proxy/filter/macros.c \
-	proxy/filter/macros.h
+	proxy/filter/macros.h \
+	proxy/filter/new_body.c \
+	proxy/filter/new_body.h \
+	proxy/filter/talk.c \
+	proxy/filter/talk.h
 
 CHAIN_TEST_LIBS = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_edits

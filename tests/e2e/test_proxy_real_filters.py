@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -51,12 +50,8 @@ class Program:
         return self
 
     def __exit__(self, *exception):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()  # libmilter takes seconds over a SIGTERM
+        self.process.wait()
         self.process.stderr.close()
 
 
