@@ -258,11 +258,20 @@ static const struct reply_form *form_of(int code)
 	return NULL;
 }
 
+/* Not the two thousand octets of an SMTP reply's text, for every CONTINUE. */
+static void reply_clear(struct milter_reply *r)
+{
+	r->index = 0;
+	r->name = r->value = r->address = r->parameters = (struct slice){ NULL, 0 };
+	r->smtp.code = 0;
+	r->smtp.enhanced[0] = r->smtp.text[0] = '\0';
+}
+
 int milter_reply_parse(const struct milter_packet *p, struct milter_reply *r, struct err *e)
 {
 	const struct reply_form *form = form_of(p->code);
 
-	*r = (struct milter_reply){ 0 };
+	reply_clear(r);
 	if (form == NULL)
 		return err_set(e, "a reply of the unknown code 0x%02x", (unsigned char)p->code);
 	r->code = form->code;

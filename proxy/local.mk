@@ -12,6 +12,8 @@ weir_proxy_SOURCES = \
 	proxy/main.c \
 	proxy/master.c \
 	proxy/master.h \
+	proxy/privileges.c \
+	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/commands.c \
@@ -35,6 +37,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/parameters.c \
+	proxy/upstream/parameters.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -56,8 +60,10 @@ check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
+	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain

@@ -71,6 +71,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(
+	    SIGXFSZ, SIG_IGN); /* a spool file at its limit is a full disk, no reason to die */
 	if (load(&o, &s) < 0) {
 		settings_free(&s);
 		return BAD_CONFIGURATION;

@@ -3,14 +3,10 @@
 #include "master.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +14,7 @@
 
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
+#include "proxy/privileges.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
 #include "weir/log.h"
@@ -47,40 +44,11 @@ struct master {
 	struct place *places; /* of the present generation */
 	size_t count;
 	pid_t retired[SHARED_SLOTS]; /* by slot: workers of earlier generations */
-	struct event *signals[5];
+	struct event *signals[4];
 	struct event *kill_timer;
 	struct admin *admin;
 	bool stopping;
 };
-
-/* ---- privileges --------------------------------------------------------------------------- */
-
-static int drop_privileges(const char *user, struct err *e)
-{
-	const struct passwd *pw;
-
-	if (geteuid() != 0 || user[0] == '\0')
-		return 0;
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
-	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
-		return err_set(e, "user %s: %s", user, strerror(errno));
-	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
-	(void)prctl(PR_SET_DUMPABLE, 1);
-	return 0;
-}
-
-/* A session may hold four descriptors: client, backend, filter, spool. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
 
 /* ---- workers ------------------------------------------------------------------------------ */
 
@@ -333,6 +301,13 @@ static void log_listening(const struct master *m)
 	}
 }
 
+static bool same_control(const struct endpoint *a, const struct endpoint *b)
+{
+	char one[ENDPOINT_TEXT_MAX], other[ENDPOINT_TEXT_MAX];
+
+	return strcmp(endpoint_text(a, one), endpoint_text(b, other)) == 0;
+}
+
 /* Put the new settings in force: sockets first, for they may fail. */
 static int switch_to(struct master *m, struct settings *fresh, struct findings *f)
 {
@@ -349,6 +324,9 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 		sockets_close(&sockets);
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	}
+	if (!same_control(&m->settings->proxy.control, &fresh->proxy.control))
+		findings_add(f, FINDING_WARNING,
+		    "/proxy/control: the control socket stays where it is until a restart");
 	sockets_close(&m->sockets);
 	m->sockets = sockets;
 	settings_free(m->settings);
@@ -463,7 +441,7 @@ static int watch_signals(struct master *m, struct err *e)
 		int number;
 		event_callback_fn run;
 	} wanted[] = { { SIGCHLD, on_child }, { SIGTERM, on_stop }, { SIGINT, on_stop },
-		{ SIGHUP, on_reload }, { SIGUSR1, on_reload } };
+		{ SIGHUP, on_reload } };
 
 	for (size_t i = 0; i < COUNT(wanted); i++) {
 		m->signals[i] = evsignal_new(m->base, wanted[i].number, wanted[i].run, m);
@@ -480,9 +458,10 @@ static int master_init(struct master *m, struct err *e)
 	const struct proxy_settings *p = &m->settings->proxy;
 
 	m->count = worker_count(p);
-	raise_descriptor_limit();
+	privileges_raise_limits();
 	if ((m->shared = shared_new(e)) == NULL ||
-	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 || drop_privileges(p->user, e) < 0)
+	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
+	    privileges_drop(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");

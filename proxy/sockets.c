@@ -63,7 +63,7 @@ int sockets_open(struct sockets *out, const struct proxy_settings *p, size_t eac
 {
 	const struct listen_settings *l = p->listen.v;
 
-	*out = (struct sockets){ .v = calloc(p->listen.n, sizeof(*out->v)) };
+	*out = (struct sockets){ .v = calloc(p->listen.n + 1, sizeof(*out->v)) };
 	if (out->v == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < p->listen.n; i++) {
@@ -72,7 +72,7 @@ int sockets_open(struct sockets *out, const struct proxy_settings *p, size_t eac
 		size_t room = was != NULL && was->count > each ? was->count : each;
 
 		to->endpoint = l[i].address;
-		if ((to->fds = calloc(room, sizeof(*to->fds))) == NULL) {
+		if ((to->fds = calloc(room + 1, sizeof(*to->fds))) == NULL) {
 			sockets_close(out);
 			return err_set(e, "out of memory");
 		}

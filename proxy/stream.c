@@ -14,6 +14,8 @@
 #define READ_MAX 65536
 /* Buffers up to this size are kept for the next command or reply. */
 #define KEEP_MAX 4096
+/* Output is mail data for the most part, which comes in pieces of this order again and again. */
+#define KEEP_OUT_MAX ((size_t)4 * READ_MAX)
 
 struct stream {
 	struct event_base *base;
@@ -273,7 +275,7 @@ static bool write_out(struct stream *s)
 		s->out_at += (size_t)n;
 	}
 	s->out_at = 0;
-	if (s->out.cap > 4 * READ_MAX)
+	if (s->out.cap > KEEP_OUT_MAX)
 		bytes_free(&s->out);
 	else
 		bytes_clear(&s->out);

@@ -388,7 +388,6 @@ int loader_fact(struct loader *l, struct slice name, uint32_t *fact, const char 
 	}
 	if (ref.stage > l->latest)
 		l->latest = ref.stage;
-	if (l->rule != NULL && ref.stage == STAGE_RCPT)
-		l->rule->reads_rcpt = true;
+	l->saw_recipients |= ref.stage == STAGE_RCPT && ref.type == FACT_STRINGS;
 	return fact_number(l, &ref, fact) < 0 ? err_set(e, "out of memory") : 0;
 }

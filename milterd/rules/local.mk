@@ -1,5 +1,6 @@
 # milterd/rules: loading, compiling and evaluating rule sets.
 libweirfilter_a_SOURCES += \
+	milterd/rules/condition.h \
 	milterd/rules/evaluate.c \
 	milterd/rules/evaluation.h \
 	milterd/rules/explain.c \
@@ -7,9 +8,11 @@ libweirfilter_a_SOURCES += \
 	milterd/rules/list.h \
 	milterd/rules/load.c \
 	milterd/rules/load_condition.c \
+	milterd/rules/load_edits.c \
 	milterd/rules/load_lists.c \
 	milterd/rules/load_policies.c \
 	milterd/rules/load_rules.c \
+	milterd/rules/load_tests.c \
 	milterd/rules/loader.c \
 	milterd/rules/loader.h \
 	milterd/rules/merge.c \
@@ -17,6 +20,7 @@ libweirfilter_a_SOURCES += \
 	milterd/rules/pattern.c \
 	milterd/rules/pattern.h \
 	milterd/rules/render.c \
+	milterd/rules/rule_lines.c \
 	milterd/rules/schema.c \
 	milterd/rules/set.c \
 	milterd/rules/set.h \

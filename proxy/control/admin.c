@@ -150,13 +150,15 @@ struct admin *admin_open(struct event_base *base, const struct endpoint *ep,
 void admin_close(struct admin **at, bool remove)
 {
 	struct admin *a = *at;
-	struct caller *c;
+	struct caller *c, *next;
 
 	*at = NULL;
 	if (a == NULL)
 		return;
-	while ((c = TAILQ_FIRST(&a->callers)) != NULL)
+	for (c = TAILQ_FIRST(&a->callers); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
 		hang_up(c);
+	}
 	if (a->readable != NULL)
 		event_free(a->readable);
 	close(a->fd);

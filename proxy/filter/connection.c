@@ -14,8 +14,8 @@ enum {
 	PACKET_MAX = 1048576,
 	HIGH_WATER = 262144,
 	LOW_WATER = 65536,
-	KEEP_MAX = 16384, /* octets of storage that an idle connection may keep */
-	RETRY_MS = 20,    /* a Unix socket with a full backlog says so at once and never again */
+	KEEP_MAX = 2048, /* octets of storage that an idle connection keeps */
+	RETRY_MS = 20,   /* a Unix socket with a full backlog says so at once and never again */
 };
 enum state { CONNECTING, NEGOTIATING, OPEN };
 #define NEVER INT64_MAX

@@ -25,3 +25,8 @@ check_PROGRAMS += check_chain
 check_chain_SOURCES = tests/unit/check_chain.c tests/unit/fake_filter.c tests/unit/fake_filter.h \
 	tests/unit/unit.h proxy/mail.c proxy/spool.c
 check_chain_LDADD = $(CHAIN_TEST_LIBS)
+
+EXTRA_DIST += \
+	tests/e2e/fakemilter.py \
+	tests/e2e/test_proxy_filters.py
+EXTRA_DIST += tests/e2e/editmilter.py tests/e2e/test_proxy_real_filters.py

@@ -12,7 +12,7 @@
 
 /* Connections taken in one go before others get their turn. */
 #define ACCEPT_MAX 64
-#define REST_MS    200
+#define REST_US    200000
 
 static void turn_away(int fd, struct slice words)
 {
@@ -53,7 +53,7 @@ static void rest(struct listener *l)
 {
 	log_event(LOG_LEVEL_ERROR, "accept", "error", strerror(errno), NULL);
 	event_del(l->readable);
-	event_add(l->rest, &(struct timeval){ .tv_usec = REST_MS * 1000 });
+	event_add(l->rest, &(struct timeval){ .tv_usec = REST_US });
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)

@@ -16,6 +16,8 @@
 /* How long the last reply may take to be written. */
 #define CLOSE_MS  30000
 #define INPUT_MAX 65536
+/* A client that does not read what we say is not listened to either. */
+#define OUTPUT_MAX 65536
 
 static const struct stream_events stream_events;
 
@@ -218,6 +220,11 @@ static bool read_command(struct session *s)
 /* True when there may be more to do. */
 static bool step(struct session *s)
 {
+	if (stream_unsent(s->stream) > OUTPUT_MAX) {
+		stream_flush(s->stream);
+		if (stream_unsent(s->stream) > OUTPUT_MAX)
+			return false; /* on_drained comes back */
+	}
 	if (punish(s))
 		return false;
 	if (s->state == SESSION_DATA)
@@ -323,6 +330,8 @@ static void on_drained(void *arg)
 
 	if (s->closing)
 		close_down(s);
+	else
+		session_process(s);
 }
 
 static void on_failed(void *arg, const char *error)

@@ -2,6 +2,7 @@
 
 #include "backend.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,7 +84,14 @@ void backend_close(struct backend **at)
 		release(b);
 }
 
-/* Around every call into the owner: it may close us in it. False when it did. */
+/* Around every call into the owner: he may close us in it. */
+static void enter(struct backend *b)
+{
+	b->depth++;
+	assert(b->depth > 0 && b->depth < 8);
+}
+
+/* False when he did. */
 static bool leave(struct backend *b)
 {
 	b->depth--;
@@ -113,7 +121,7 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 		return;
 	b->lost = true;
 	event_del(&b->timer);
-	b->depth++;
+	enter(b);
 	b->events->on_lost(b->arg, loss, error);
 	(void)leave(b);
 }
@@ -164,36 +172,39 @@ static void say_hello(struct backend *b, enum state state, const char *verb)
 	stream_flush(b->stream);
 }
 
-static void ready(struct backend *b)
+/* False when the owner closed us on hearing it. */
+static bool ready(struct backend *b)
 {
 	b->state = READY;
 	event_del(&b->timer);
 	route_reached(b->route, current(b), &b->abilities);
-	b->depth++;
+	enter(b);
 	b->events->on_ready(b->arg, NULL);
-	(void)leave(b);
+	return leave(b);
 }
 
-/* One reply before we are ready. False when the connection is not to be used any more. */
-static void on_hello_reply(struct backend *b, const struct smtp_reply *r)
+/* One reply before we are ready. False when this connection is no more. */
+static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 {
-	char text[256];
+	char text[256] = "";
 	struct buf line = BUF_ON(text);
 	bool good = smtp_reply_class(r) == 2;
 
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
-	if (good && b->state == GREETING)
+	if (good && b->state != GREETING)
+		return ready(b);
+	if (good) {
 		say_hello(b, EHLO, "EHLO");
-	else if (good)
-		ready(b);
-	else if (b->state == EHLO && smtp_reply_class(r) == 5)
-		say_hello(b, HELO, "HELO");
-	else {
-		text[0] = '\0';
-		smtp_reply_line(r, &line);
-		try_next(b, text[0] != '\0' ? text : "refused");
+		return true;
 	}
+	if (b->state == EHLO && smtp_reply_class(r) == 5) {
+		say_hello(b, HELO, "HELO");
+		return true;
+	}
+	smtp_reply_line(r, &line);
+	try_next(b, text[0] != '\0' ? text : "refused");
+	return false;
 }
 
 /* ---- replies ------------------------------------------------------------------------------ */
@@ -224,7 +235,7 @@ static bool on_command_reply(struct backend *b, const struct smtp_reply *r)
 	b->count--;
 	memmove(b->under_way, b->under_way + 1, b->count * sizeof(*b->under_way));
 	next_timeout(b);
-	b->depth++;
+	enter(b);
 	b->events->on_reply(b->arg, verb, r);
 	return leave(b) && !b->lost;
 }
@@ -233,15 +244,9 @@ static bool on_one_reply(struct backend *b, const struct smtp_reply *r)
 {
 	if (b->state == READY)
 		return on_command_reply(b, r);
-	if (b->state == FAREWELL)
-		backend_close(&b);
-	else {
-		struct stream *was = b->stream;
-
-		b->depth++;
-		on_hello_reply(b, r);
-		return leave(b) && b->stream == was;
-	}
+	if (b->state != FAREWELL)
+		return on_hello_reply(b, r);
+	backend_close(&b);
 	return false;
 }
 
@@ -389,7 +394,7 @@ static void try_next(struct backend *b, const char *error)
 			return;
 	}
 	event_del(&b->timer);
-	b->depth++;
+	enter(b);
 	b->events->on_ready(b->arg, last[0] != '\0' ? last : "out of memory");
 	(void)leave(b);
 }
@@ -455,8 +460,10 @@ void backend_quit(struct backend **at)
 
 void backend_drop_farewells(struct upstream *u)
 {
-	struct backend *b;
+	struct backend *b, *next;
 
-	while ((b = TAILQ_FIRST(&u->farewells)) != NULL)
+	for (b = TAILQ_FIRST(&u->farewells); b != NULL; b = next) {
+		next = TAILQ_NEXT(b, link);
 		backend_close(&b);
+	}
 }

@@ -529,6 +529,40 @@ def test_spool_cannot_be_written(sink, tmp_path):
         assert client.message().startswith(b"250")
 
 
+def test_spool_disk_full(sink, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "weir", disk],
+                      capture_output=True, check=False).returncode != 0:
+        pytest.skip("may not mount")
+    try:
+        with Proxy(tmp_path / "p", sink.address,
+                   spool={"memory_bytes": 1000, "directory": str(disk)}) as proxy, \
+                proxy.client() as client:
+            client.envelope()
+            before = sink.names()
+            assert client.data(b"S: x\r\n\r\n" + b"x\r\n" * 100000).startswith(b"452 4.3.1")
+            assert sink.names() == before
+            nothing_left(client)
+            assert client.message().startswith(b"250")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_client_that_never_reads(sink, tmp_path):
+    """Replies that nobody reads do not pile up: the client is not read either."""
+    with Proxy(tmp_path, sink.address, limits={"junk_commands": 1000000}) as proxy, \
+            proxy.client() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.hello()
+        client.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            for _ in range(8000):
+                client.send(b"HELP\r\n" * 1000)
+        with proxy.client() as other:
+            assert other.ask(b"NOOP").startswith(b"250")
+
+
 def test_w102_received(proxy, sink):
     with proxy.client() as client:
         client.ask(b"EHLO we(ird)\\name")
@@ -678,6 +712,84 @@ def test_reload(sink, tmp_path):
         assert answer["ok"] is False and "hostname" in answer["findings"][0]
         with proxy.client() as new:
             assert new.banner.startswith(b"220 new.test")
+
+
+def test_reload_by_signal_and_log_rotation(sink, tmp_path):
+    with Proxy(tmp_path, sink.address) as proxy:
+        os.rename(proxy.log_path, proxy.log_path + ".1")
+        proxy.write(hostname="new.test")
+        proxy.process.send_signal(signal.SIGHUP)
+        proxy.wait_for_log("reload result=done")
+        with proxy.client() as client:
+            assert client.banner.startswith(b"220 new.test")
+
+
+def test_reload_with_more_and_fewer_workers_and_another_port(sink, tmp_path):
+    with Proxy(tmp_path, sink.address) as proxy:
+        for workers in (3, 1, 2):
+            proxy.write(workers=workers)
+            assert proxy.control("reload") == {"ok": True, "workers": workers}
+            for _ in range(10):
+                with proxy.client() as client:
+                    client.hello()
+                    assert client.message().startswith(b"250")
+        proxy.write(listen=[{"address": "127.0.0.1:0"}, {"address": "127.0.0.2:0"}])
+        assert proxy.control("reload")["ok"]
+        second = proxy.wait_for_log(r"listening address=127.0.0.2:(\d+)").group(1)
+        with socket.create_connection(("127.0.0.2", int(second)), 10) as s:
+            assert s.recv(1000).startswith(b"220")
+
+
+def test_no_connection_is_lost_in_a_reload(sink, tmp_path):
+    with Proxy(tmp_path, sink.address, workers=2,
+               limits={"sessions_per_client": 1000}) as proxy:
+        for _ in range(5):
+            clients = [proxy.client(banner=False) for _ in range(20)]
+            assert proxy.control("reload")["ok"]
+            clients += [proxy.client(banner=False) for _ in range(20)]
+            for client in clients:
+                assert client.reply().startswith(b"220")
+                client.close()
+
+
+def test_goes_into_the_background(sink, tmp_path):
+    with Proxy(tmp_path, sink.address) as proxy:
+        proxy.stop()
+        run = subprocess.run([program("weir-proxy"), "-c", proxy.config], cwd="/", timeout=20,
+                             capture_output=True, check=False)
+        assert run.returncode == 0 and run.stderr == b""
+        pid = None
+        deadline = time.monotonic() + 20
+        while pid is None:
+            try:
+                pid = proxy.control("status")["pid"]
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        os.kill(pid, signal.SIGTERM)
+        while os.path.exists(os.path.join(proxy.folder, "proxy.ctl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another")
+def test_privileges_are_dropped(sink, tmp_path):
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder != folder.parent and "pytest" in str(folder):
+            folder.chmod(0o755)
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chmod(home, 0o777)
+    with Proxy(home, sink.address, user="nobody") as proxy:
+        pids = [proxy.process.pid, proxy.control("status")["workers"][0]["pid"]]
+        for pid in pids:
+            with open(f"/proc/{pid}/status", encoding="ascii") as file:
+                uids = re.search(r"Uid:\s+(\d+)\s+(\d+)\s+(\d+)", file.read()).groups()
+            assert "0" not in uids
+        assert proxy.control("reload")["ok"]
+        with proxy.client() as client:
+            client.hello()
+            assert client.message().startswith(b"250")
 
 
 def test_worker_death_costs_its_sessions_only(sink, tmp_path):
