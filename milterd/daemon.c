@@ -9,7 +9,15 @@
 #include "weir/control.h"
 #include "weir/log.h"
 
-enum { DELAY_MAX_MS = 60000 };
+enum { DELAY_MAX_MS = 60000, SETTLE_MS = 500 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 int daemon_load(struct milterd *d, struct findings *f)
 {
@@ -96,9 +104,13 @@ struct engine *daemon_session_begin(struct milterd *d, uint64_t *number)
 
 void daemon_session_end(struct milterd *d)
 {
+	bool last;
+
 	pthread_mutex_lock(&d->lock);
-	d->sessions--;
+	last = --d->sessions == 0 && d->state != DAEMON_RUNS;
 	pthread_mutex_unlock(&d->lock);
+	if (last)
+		daemon_wake(d);
 }
 
 bool daemon_message_begin(struct milterd *d)
@@ -123,6 +135,7 @@ void daemon_message_end(struct milterd *d, int action)
 		d->aborted++;
 	else
 		d->verdicts[action]++;
+	d->last_end_ms = now_ms();
 	last = --d->messages_in_hand == 0 && d->state != DAEMON_RUNS;
 	pthread_mutex_unlock(&d->lock);
 	if (last)
@@ -176,6 +189,16 @@ unsigned daemon_messages_in_hand(struct milterd *d)
 	n = d->messages_in_hand;
 	pthread_mutex_unlock(&d->lock);
 	return n;
+}
+
+int daemon_settle_ms(struct milterd *d)
+{
+	int64_t left;
+
+	pthread_mutex_lock(&d->lock);
+	left = d->sessions == 0 || d->last_end_ms == 0 ? 0 : d->last_end_ms + SETTLE_MS - now_ms();
+	pthread_mutex_unlock(&d->lock);
+	return left > 0 ? (int)left : 0;
 }
 
 void daemon_wake(struct milterd *d)

@@ -27,6 +27,7 @@ struct milterd {
 	struct engine *engine;
 	enum daemon_state state;
 	unsigned sessions, messages_in_hand;
+	int64_t last_end_ms; /* when the last message ended, by the monotonic clock */
 	uint64_t connections, messages, aborted, refused_recipients;
 	uint64_t verdicts[ACTION_ACCEPT + 1];
 };
@@ -63,6 +64,9 @@ json_t *daemon_control(const char *command, json_t *request, void *arg);
 
 void daemon_set_state(struct milterd *d, enum daemon_state state);
 unsigned daemon_messages_in_hand(struct milterd *d);
+/* How long the end has to wait for libmilter to have written the last reply, in ms. A callback's
+ * return is all that we see of it. */
+int daemon_settle_ms(struct milterd *d);
 void daemon_wake(struct milterd *d); /* async-signal-safe */
 
 #endif

@@ -3,12 +3,12 @@
 /*
  * weir-milterd: options, start, signals, end.
  *
- * Signals    libmilter blocks HUP, TERM and INT in the threads it makes and waits for them in one
- * of its own, where each of them means: stop at once, sessions left hanging. Ours have to come
- * first. They do because libmilter runs on a second thread here, while the main thread, alone of
- * all, keeps the three unblocked: Linux hands a signal of the process to the main thread whenever
- * that thread takes it (complete_signal() in kernel/signal.c). HUP then means reload, TERM and INT
- * mean drain: no new session and no new message, what is in hand is finished, at most drain_s long.
+ * Signals    libmilter takes HUP, TERM and INT with sigwait(3) in a thread of its own, and each of
+ * them means: stop at once, sessions left hanging. That thread must not get them, so sigwait is
+ * defined here, where libmilter finds it before libc's, and never returns. What remains: libmilter
+ * runs on a second thread, all of its threads block the three signals, and the main thread, which
+ * does not, takes them. HUP means reload; TERM and INT mean drain: no new session and no new
+ * message, what is in hand is finished, at most drain_s long.
  */
 
 #include <assert.h>
@@ -45,6 +45,15 @@ static void on_signal(int signal_number)
 		asked_to_stop = 1;
 	daemon_wake(the_milterd);
 	errno = saved;
+}
+
+/* See above. In libmilter's thread the signals are blocked, so nothing ends the pause. */
+__attribute__((visibility("default"))) int sigwait(const sigset_t *set, int *signal_number)
+{
+	(void)set;
+	(void)signal_number;
+	for (;;)
+		(void)pause();
 }
 
 static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
@@ -198,6 +207,8 @@ static unsigned drain(struct milterd *d)
 			break;
 		doze(d, (int)ms);
 	}
+	for (int ms; left == 0 && !milter_ended && (ms = daemon_settle_ms(d)) > 0;)
+		doze(d, ms);
 	daemon_set_state(d, DAEMON_STOPS);
 	return left;
 }

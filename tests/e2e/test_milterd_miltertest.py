@@ -502,3 +502,21 @@ def test_memory_that_runs_out_is_a_tempfail_for_its_message(tmp_path):
         assert 'error="out of memory"' in milterd.log()
     finally:
         assert milterd.stop() == 0
+
+
+@pytest.mark.parametrize("version,actions,protocol", [(6, 0x1FF, 0x3F), (4, 0x3F, 0x37F), (2, 0x3F, 0x7F)])
+def test_older_mtas(milterd, version, actions, protocol):
+    """Every event gets its reply, values come without their leading space, and the verdict is the same."""
+    mta = Mta(milterd.socket_path, actions, protocol, version)
+    assert mta.protocol & ~protocol == 0 and mta.actions & ~actions == 0
+    assert mta.connect()[0] == "c" and mta.helo()[0] == "c"
+    for words, code in ((b"spammy\r\n", "c"), (b"refuse this body\r\n", "y")):
+        assert mta.mail()[0] == "c" and mta.rcpt()[0] == "c"
+        if version >= 4:
+            assert mta.data()[0] in "c-"
+        assert mta.header("Subject", "x")[0] == "c" and mta.end_of_header()[0] == "c" and mta.body(words)[0] == "c"
+        edits, reply = mta.end()
+        assert reply[0] == code
+        if code == "c":
+            assert b"X-Spam-Flag\0YES\0" in edits_of(edits, "h")
+    mta.quit()
