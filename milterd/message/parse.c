@@ -12,8 +12,7 @@
 
 enum { META_LOOK = 1024 };
 
-/* ---- header fields ----------------------------------------------------------------------------
- */
+/* ---- header fields ----------------------------------------------------------------------- */
 
 static bool has_bare_cr(struct slice raw)
 {
@@ -61,8 +60,7 @@ static void header_parse(struct message *m)
 	}
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text -------------------------------------------------------------------------------- */
 
 static bool is_html(const struct part *p)
 {
@@ -211,8 +209,7 @@ static void texts_parse(struct message *m, size_t max)
 	urls_find(m, m->text);
 }
 
-/* ---- attachments ------------------------------------------------------------------------------
- */
+/* ---- attachments ------------------------------------------------------------------------- */
 
 static bool is_attachment(const struct part *p)
 {
@@ -242,7 +239,7 @@ static void attachments_parse(struct message *m)
 		p->attachment = is_attachment(p);
 		n += p->attachment;
 	}
-	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(*m->attachments))) == NULL)
+	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(struct part *))) == NULL)
 		return;
 	for (struct part *p = m->root; p != NULL; p = part_next(p)) {
 		if (!p->attachment)
