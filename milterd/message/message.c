@@ -281,6 +281,11 @@ bool message_raw(struct message *m, struct slice file)
 	return message_body(m, file);
 }
 
+bool message_whole(const struct message *m)
+{
+	return m->size <= m->header.n + 2 + m->body.n;
+}
+
 bool message_write(const struct message *m, struct bytes *out)
 {
 	return bytes_reserve(out, m->header.n + 2 + m->body.n) &&
