@@ -5,6 +5,8 @@
 #ifndef WEIR_FILE_H
 #define WEIR_FILE_H
 
+#include <sys/types.h>
+
 #include "weir/err.h"
 #include "weir/slice.h"
 
@@ -16,6 +18,8 @@ int file_read_fd(int fd, const char *name, struct bytes *into, struct err *e);
 int file_write_all(int fd, const void *p, size_t n);
 /* Create path with all missing parents, mode 0750 less umask. An existing folder is fine. */
 int folder_make(const char *path, struct err *e);
+/* The same; those that were missing, parents too, become user's and group's. */
+int folder_make_for(const char *path, uid_t user, gid_t group, struct err *e);
 /* "DIR/NAME", or NAME where it is absolute. NULL without memory; the caller frees it. */
 char *path_join(const char *dir, const char *name);
 
