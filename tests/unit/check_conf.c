@@ -19,7 +19,7 @@ static const struct {
 	{ "{ \"proxy\": { \"timeouts\": { \"command_s\": 0 } } }",
 	    "weir.json:1:41: /proxy/timeouts/command_s: must be 1..86400 s, not 0" },
 	{ "{ \"proxy\": { \"workers\": \"two\" } }",
-	    "weir.json:1:25: /proxy/workers: must be a whole number, not a text" },
+	    "weir.json:1:25: /proxy/workers: must be a whole number, not text" },
 	{ "{ \"proxy\": { \"filters\": [ { \"name\": \"x\" } ] } }",
 	    "weir.json:1:27: /proxy/filters/0: \"socket\" must be given: Where the filter listens: "
 	    "unix:PATH or inet:HOST:PORT." },
