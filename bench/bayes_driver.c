@@ -104,6 +104,15 @@ static void learn(struct driver *d, enum class class, const char *path)
 		learn_batch(d);
 }
 
+/* A token, with octets that would end the line or the column made blanks. */
+static void print_why(const struct bayes_why *w)
+{
+	printf("\t%s:", w->field);
+	for (size_t i = 0; i < w->token.n && i < 60; i++)
+		putchar((unsigned char)w->token.p[i] > ' ' ? w->token.p[i] : ' ');
+	printf("=%.3f", w->spam);
+}
+
 static void score(struct driver *d, const char *path)
 {
 	struct bayes_score s;
@@ -120,8 +129,7 @@ static void score(struct driver *d, const char *path)
 	clock_stop(&d->score, since, 1);
 	printf("%.6f %.0f %s", s.log_odds, s.evidence, path);
 	for (size_t i = 0; getenv("BAYES_WHY") != NULL && i < s.why_count; i++)
-		printf("\t%s:%.*s=%.3f", s.why[i].field,
-		    SLICE_ARG(slice_sub(s.why[i].token, 0, 60)), s.why[i].spam);
+		print_why(&s.why[i]);
 	putchar('\n');
 	message_free(&m);
 	arena_free(&d->arena);

@@ -11,8 +11,8 @@
 
 enum {
 	KNOWN_ALL = 1, /* exit code: every message was known already */
-	BATCH = 200,   /* messages of one transaction: what a kill costs, at most */
-	BATCH_OCTETS = 8 << 20,
+	BATCH = 500,   /* messages of one transaction: what a kill costs, at most */
+	BATCH_OCTETS = 16 << 20,
 };
 
 struct trainer {

@@ -41,6 +41,7 @@ check_mail_source_SOURCES = \
 check_mail_source_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
+	tests/e2e/test_train.py \
 	tests/fuzz/corpus/mbox/crlf \
 	tests/fuzz/corpus/mbox/two
 if FUZZING

@@ -2,6 +2,7 @@
 
 #include "progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,7 +21,6 @@ void progress_start(struct progress *p, uint64_t total, bool quiet)
 {
 	*p = (struct progress){ .shown = !quiet && isatty(STDERR_FILENO) == 1, .total = total };
 	clock_gettime(CLOCK_MONOTONIC, &p->begin);
-	p->drawn = p->begin;
 }
 
 static void draw_time_left(double seconds)
@@ -38,7 +38,7 @@ void progress_update(struct progress *p, uint64_t octets, uint64_t messages)
 	if (!p->shown || ms_since(&p->drawn) < EVERY_MS)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &p->drawn);
-	elapsed_ms = ms_since(&p->begin);
+	elapsed_ms = fmax(ms_since(&p->begin), 1);
 	fputc('\r', stderr);
 	if (p->total > 0) {
 		int full;

@@ -11,7 +11,7 @@
 struct progress {
 	bool shown;
 	uint64_t total; /* octets; 0: not known, then there is no bar and no time left */
-	struct timespec begin, drawn;
+	struct timespec begin, drawn; /* drawn: zero until the first time, which is at once */
 };
 
 /* Nothing is ever drawn when standard error is no terminal, or quiet is set. */

@@ -81,6 +81,19 @@ void conf_show(const struct conf_table *table, const struct json_file *j, const 
 	}
 }
 
+/* mdoc wants each sentence on a line of its own. */
+static void manual_about(const char *about, FILE *to)
+{
+	for (const char *p = about; *p != '\0'; p++) {
+		fputc(*p, to);
+		if (p[0] == '.' && p[1] == ' ') {
+			fputc('\n', to);
+			p++;
+		}
+	}
+	fputc('\n', to);
+}
+
 static void manual_field(const struct conf_field *field, const char *pointer, FILE *to)
 {
 	static const char *const type_names[] = {
@@ -96,8 +109,9 @@ static void manual_field(const struct conf_field *field, const char *pointer, FI
 		[CONF_MAP] = "object of objects",
 	};
 
-	fprintf(to, ".It Cm %s%s\n%s\n.Pq %s", pointer, field->name, field->about,
-	    type_names[field->type]);
+	fprintf(to, ".It Cm %s%s\n", pointer, field->name);
+	manual_about(field->about, to);
+	fprintf(to, ".Pq %s", type_names[field->type]);
 	if (field->choices != NULL)
 		fprintf(to, " %s", field->choices);
 	if (field->type == CONF_INT || field->type == CONF_REAL)

@@ -120,13 +120,13 @@ static void scan_skip(struct scan *s)
 			depth++;
 			s->at++;
 		} else if (c == '}' || c == ']') {
-			depth--;
+			depth -= depth > 0;
 			s->at++;
 		} else if (c == ',' || c == ':') {
 			s->at++;
 		} else {
 			while (s->at < s->text.n && !ascii_space(s->text.p[s->at]) &&
-			    memchr(",:{}[]\"", s->text.p[s->at], 7) == NULL)
+			    slice_find(SLICE(",:{}[]\""), s->text.p[s->at]) == 7)
 				s->at++;
 		}
 	} while (depth > 0 && s->at < s->text.n);
@@ -148,7 +148,7 @@ static bool token_is(struct slice key, struct slice token)
 		else
 			buf_addc(&p, token.p[i]);
 	}
-	if (memchr(key.p, '\\', key.n) == NULL)
+	if (slice_find(key, '\\') == key.n)
 		return !p.cut && slice_eq(key, buf_slice(&p));
 	buf_addf(&w, "\"%.*s\"", SLICE_ARG(key));
 	decoded = w.cut ? NULL : json_loadb(w.p, w.n, JSON_DECODE_ANY, NULL);

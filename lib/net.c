@@ -354,7 +354,7 @@ int endpoint_connect(const struct endpoint *ep, int timeout_ms, struct err *e)
 
 uint16_t socket_port(int fd)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t n = sizeof(ss);
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)

@@ -9,7 +9,15 @@
 #include "weir/control.h"
 #include "weir/log.h"
 
-enum { DELAY_MAX_MS = 60000 };
+enum { DELAY_MAX_MS = 60000, SETTLE_MS = 500 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 int daemon_load(struct milterd *d, struct findings *f)
 {
@@ -51,16 +59,16 @@ static void start_store(struct milterd *d)
 		    "the facts of bayes are unknown until the daemon is started again", NULL);
 }
 
+/* A gigabyte of signatures is not loaded for rules that ask for none of it. */
 static void start_scanner(struct milterd *d)
 {
 	struct err e;
 
-	if (!d->settings.milterd.antivirus.enabled)
+	if (!d->settings.milterd.antivirus.enabled || !anything_reads(d->engine, "virus"))
 		return;
 	d->services.scanner = scanner_start(&d->settings.milterd, d->program, &e);
 	if (d->services.scanner == NULL)
-		log_event(anything_reads(d->engine, "virus") ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
-		    "antivirus", "error", e.text, "consequence",
+		log_event(LOG_LEVEL_ERROR, "antivirus", "error", e.text, "consequence",
 		    "MESSAGES ARE NOT SCANNED for viruses until the daemon is started again", NULL);
 }
 
@@ -88,16 +96,21 @@ struct engine *daemon_session_begin(struct milterd *d, uint64_t *number)
 		g = engine_ref(d->engine);
 		d->sessions++;
 	}
-	*number = ++d->connections;
+	/* Numbers of one life of the daemon and the next should not be the same in one log. */
+	*number = ((uint64_t)d->started & 0xffff) << 16 | (++d->connections & 0xffff);
 	pthread_mutex_unlock(&d->lock);
 	return g;
 }
 
 void daemon_session_end(struct milterd *d)
 {
+	bool last;
+
 	pthread_mutex_lock(&d->lock);
-	d->sessions--;
+	last = --d->sessions == 0 && d->state != DAEMON_RUNS;
 	pthread_mutex_unlock(&d->lock);
+	if (last)
+		daemon_wake(d);
 }
 
 bool daemon_message_begin(struct milterd *d)
@@ -122,6 +135,7 @@ void daemon_message_end(struct milterd *d, int action)
 		d->aborted++;
 	else
 		d->verdicts[action]++;
+	d->last_end_ms = now_ms();
 	last = --d->messages_in_hand == 0 && d->state != DAEMON_RUNS;
 	pthread_mutex_unlock(&d->lock);
 	if (last)
@@ -177,6 +191,16 @@ unsigned daemon_messages_in_hand(struct milterd *d)
 	return n;
 }
 
+int daemon_settle_ms(struct milterd *d)
+{
+	int64_t left;
+
+	pthread_mutex_lock(&d->lock);
+	left = d->sessions == 0 || d->last_end_ms == 0 ? 0 : d->last_end_ms + SETTLE_MS - now_ms();
+	pthread_mutex_unlock(&d->lock);
+	return left > 0 ? (int)left : 0;
+}
+
 void daemon_wake(struct milterd *d)
 {
 	uint64_t one = 1;
@@ -188,21 +212,28 @@ void daemon_wake(struct milterd *d)
 /* ---- control ----------------------------------------------------------------------------- */
 
 /* The new signatures, too. A database that is refused leaves the old one at work. */
-static void reload_scanner(struct milterd *d, struct findings *f)
+static void reload_scanner(struct milterd *d, bool wanted, struct findings *f)
 {
 	struct err e;
 
 	if (d->services.scanner != NULL && scanner_reload(d->services.scanner, &e) < 0)
 		findings_add(f, FINDING_WARNING, "antivirus: %s", e.text);
+	if (d->services.scanner == NULL && wanted)
+		findings_add(f, FINDING_WARNING,
+		    "antivirus: the rules ask for virus facts, but no scanner runs: start "
+		    "weir-milterd again");
 }
 
 int daemon_reload(struct milterd *d, struct findings *f)
 {
 	struct milterd fresh = { .config_path = d->config_path };
 	struct engine *was;
+	bool wanted;
 	int rc = daemon_load(&fresh, f);
 
 	if (rc == 0) {
+		wanted = d->settings.milterd.antivirus.enabled &&
+		    anything_reads(fresh.engine, "virus");
 		fresh.engine->services = &d->services;
 		pthread_mutex_lock(&d->lock);
 		was = d->engine;
@@ -210,7 +241,7 @@ int daemon_reload(struct milterd *d, struct findings *f)
 		fresh.engine = NULL;
 		pthread_mutex_unlock(&d->lock);
 		engine_unref(&was);
-		reload_scanner(d, f);
+		reload_scanner(d, wanted, f);
 	}
 	daemon_free(&fresh);
 	for (size_t i = 0; i < f->n; i++)

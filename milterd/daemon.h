@@ -27,6 +27,7 @@ struct milterd {
 	struct engine *engine;
 	enum daemon_state state;
 	unsigned sessions, messages_in_hand;
+	int64_t last_end_ms; /* when the last message ended, by the monotonic clock */
 	uint64_t connections, messages, aborted, refused_recipients;
 	uint64_t verdicts[ACTION_ACCEPT + 1];
 };
@@ -55,13 +56,17 @@ void daemon_recipient_refused(struct milterd *d);
 /* Wait, but not past the beginning of a drain. */
 void daemon_delay(struct milterd *d, int64_t ms);
 
-/* Build a new engine from the files as they are now and swap it in; findings say why not. */
+/* Build a new engine from the files as they are now and swap it in; findings say why not. One at a
+ * time: only the control thread calls it. */
 int daemon_reload(struct milterd *d, struct findings *f);
 /* Answers "reload" and "status". */
 json_t *daemon_control(const char *command, json_t *request, void *arg);
 
 void daemon_set_state(struct milterd *d, enum daemon_state state);
 unsigned daemon_messages_in_hand(struct milterd *d);
+/* How long the end has to wait for libmilter to have written the last reply, in ms. A callback's
+ * return is all that we see of it. */
+int daemon_settle_ms(struct milterd *d);
 void daemon_wake(struct milterd *d); /* async-signal-safe */
 
 #endif

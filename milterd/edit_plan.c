@@ -37,17 +37,18 @@ static void add(struct edit_plan *p, struct step s)
 /* s as a C text behind lead. Folds are LF in the milter protocol; NUL and CR cannot go. */
 static const char *text(struct edit_plan *p, const char *lead, struct slice s)
 {
-	size_t lead_n = strlen(lead), n = lead_n;
-	char *z = arena_take(p->arena, lead_n + s.n + 1);
+	struct slice whole[] = { slice_z(lead), s };
+	char *z = arena_take(p->arena, whole[0].n + s.n + 1);
+	size_t n = 0;
 
 	if (z == NULL) {
 		p->failed = true;
 		return "";
 	}
-	memcpy(z, lead, lead_n);
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '\0' && s.p[i] != '\r')
-			z[n++] = s.p[i];
+	for (size_t k = 0; k < COUNT(whole); k++)
+		for (size_t i = 0; i < whole[k].n; i++)
+			if (whole[k].p[i] != '\0' && whole[k].p[i] != '\r')
+				z[n++] = whole[k].p[i];
 	return z;
 }
 

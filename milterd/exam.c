@@ -260,28 +260,35 @@ static bool recipient_refused(struct exam *x, struct slice *reply, bool *tempfai
 	return evaluation_recipient(x->evaluation, reply) == 1;
 }
 
-bool exam_rcpt(struct exam *x, struct slice path, struct slice *reply, bool *tempfail)
+/* The rules of his stage, for him alone. */
+static bool recipient_judged(struct exam *x, struct slice *reply, bool *tempfail)
 {
-	double start;
+	double start = now_ms();
 	bool refused;
 
-	*reply = (struct slice){ 0 };
-	*tempfail = false;
-	if (x->final)
-		return refused_by_verdict(x, reply, tempfail);
 	x->stage = STAGE_RCPT;
-	x->hand = path_keep(&x->arena, path);
-	if (!evaluation_begin(x))
-		return refused_by_verdict(x, reply, tempfail);
-	start = now_ms();
 	x->in_hand = true;
 	refused = recipient_refused(x, reply, tempfail);
 	x->in_hand = false;
+	x->spent_ms += now_ms() - start;
+	return refused;
+}
+
+bool exam_rcpt(struct exam *x, struct slice path, struct slice *reply, bool *tempfail)
+{
+	bool refused = false;
+
+	*reply = (struct slice){ 0 };
+	*tempfail = false;
+	x->hand = path_keep(&x->arena, path);
+	if (!x->final && evaluation_begin(x))
+		refused = recipient_judged(x, reply, tempfail);
+	check_memory(x);
+	if (x->final)
+		refused = refused_by_verdict(x, reply, tempfail);
 	if (!refused)
 		recipient_add(x, x->hand);
-	x->spent_ms += now_ms() - start;
-	check_memory(x);
-	return x->final ? refused_by_verdict(x, reply, tempfail) : refused;
+	return refused;
 }
 
 /* ---- content ----------------------------------------------------------------------------- */
@@ -293,7 +300,7 @@ bool exam_data(struct exam *x)
 
 void exam_field(struct exam *x, struct slice name, struct slice value, bool leading_space)
 {
-	if (!message_field(&x->message, name, value, leading_space))
+	if (x->failed == NULL && !message_field(&x->message, name, value, leading_space))
 		exam_give_up(x, "out of memory");
 }
 
@@ -310,7 +317,7 @@ bool exam_header_end(struct exam *x)
 
 void exam_body(struct exam *x, struct slice octets)
 {
-	if (!x->final && !message_body(&x->message, octets))
+	if (x->failed == NULL && !message_body(&x->message, octets))
 		exam_give_up(x, "out of memory");
 }
 

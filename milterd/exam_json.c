@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "milterd/facts/provide.h"
+
 /* A report is for people and logs: what is longer is cut. */
 enum { TEXT_MAX = 1000, LIST_MAX = 100, NAMES_MAX = 100 };
 
@@ -184,12 +186,8 @@ static void field_facts(struct exam *x, const struct provider *p, struct slice f
 
 static void header_facts(struct exam *x, json_t *facts)
 {
-	const struct provider *p = providers[0];
 	size_t names = 0;
 
-	for (size_t i = 0; providers[i] != NULL; i++)
-		if (strcmp(providers[i]->name, "header") == 0)
-			p = providers[i];
 	for (size_t i = 0; i < x->message.field_count && names < NAMES_MAX; i++) {
 		char lower[64] = "", key[80];
 		struct buf b = BUF_ON(lower);
@@ -199,7 +197,7 @@ static void header_facts(struct exam *x, json_t *facts)
 		(void)snprintf(key, sizeof(key), "header.%s", lower);
 		if (b.cut || json_object_get(facts, key) != NULL)
 			continue;
-		field_facts(x, p, buf_slice(&b), facts);
+		field_facts(x, &header_provider, buf_slice(&b), facts);
 		names++;
 	}
 }

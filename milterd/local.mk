@@ -11,6 +11,8 @@ libweirfilter_a_SOURCES = \
 	milterd/facts/facts.h \
 	milterd/learn/bayes.h \
 	milterd/message/message.h \
+	milterd/reply_lines.c \
+	milterd/reply_lines.h \
 	milterd/rules/rules.h \
 	milterd/scanner_client.h
 
@@ -28,9 +30,11 @@ weir_milterd_SOURCES = \
 	milterd/verdict_line.h
 weir_milterd_LDADD = $(FILTER_LIBS) $(MILTER_LIBS)
 
-check_PROGRAMS += check_exam
+check_PROGRAMS += check_exam check_reply_lines
 check_exam_SOURCES = tests/unit/check_exam.c tests/unit/unit.h
 check_exam_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
+check_reply_lines_SOURCES = tests/unit/check_reply_lines.c tests/unit/unit.h
+check_reply_lines_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
 	tests/e2e/milterdlib.py \
@@ -40,3 +44,16 @@ EXTRA_DIST += \
 	tests/e2e/test_milterd_miltertest.py \
 	tests/e2e/test_postfix.py \
 	tests/e2e/test_reload.py
+EXTRA_DIST += \
+	tests/fuzz/corpus/exam/ham-newsletter.eml \
+	tests/fuzz/corpus/exam/malware-macro.eml \
+	tests/fuzz/corpus/exam/phish-bec.eml \
+	tests/fuzz/corpus/exam/spam-broken-mime.eml \
+	tests/fuzz/corpus/exam/spam-no-header.eml
+
+if FUZZING
+noinst_PROGRAMS += fuzz_exam
+fuzz_exam_SOURCES = tests/fuzz/fuzz_exam.c
+fuzz_exam_LDADD = $(FILTER_LIBS)
+fuzz_exam_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

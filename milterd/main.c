@@ -3,14 +3,15 @@
 /*
  * weir-milterd: options, start, signals, end.
  *
- * Signals    libmilter blocks HUP, TERM and INT in the threads it makes and waits for them in one
- * of its own, where each of them means: stop at once, sessions left hanging. Ours have to come
- * first. They do because libmilter runs on a second thread here, while the main thread, alone of
- * all, keeps the three unblocked: Linux hands a signal of the process to the main thread whenever
- * that thread takes it (complete_signal() in kernel/signal.c). HUP then means reload, TERM and INT
- * mean drain: no new session and no new message, what is in hand is finished, at most drain_s long.
+ * Signals    libmilter takes HUP, TERM and INT with sigwait(3) in a thread of its own, and each of
+ * them means: stop at once, sessions left hanging. That thread must not get them, so sigwait is
+ * defined here, where libmilter finds it before libc's, and never returns. What remains: libmilter
+ * runs on a second thread, all of its threads block the three signals, and the main thread, which
+ * does not, takes them. HUP means reload; TERM and INT mean drain: no new session and no new
+ * message, what is in hand is finished, at most drain_s long.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +28,7 @@
 #include "weir/file.h"
 #include "weir/log.h"
 
-enum { EXIT_USAGE = 64, EXIT_CHECK = 2 };
+enum { EXIT_USAGE = 64, EXIT_CHECK = 2, RELOAD_MS = 120000 };
 
 struct milterd *the_milterd;
 
@@ -44,6 +45,15 @@ static void on_signal(int signal_number)
 		asked_to_stop = 1;
 	daemon_wake(the_milterd);
 	errno = saved;
+}
+
+/* See above. In libmilter's thread the signals are blocked, so nothing ends the pause. */
+__attribute__((visibility("default"))) int sigwait(const sigset_t *set, int *signal_number)
+{
+	(void)set;
+	(void)signal_number;
+	for (;;)
+		(void)pause();
 }
 
 static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
@@ -152,15 +162,24 @@ static void doze(struct milterd *d, int ms)
 		log_event(LOG_LEVEL_WARN, "wake", "error", strerror(errno), NULL);
 }
 
+/* HUP goes the way of `weir reload`, so that reloads come one at a time. What came of it stands in
+ * the log. */
+static void reload(const struct milterd *d)
+{
+	struct err e;
+	json_t *answer = control_ask(&d->settings.milterd.control, "reload", RELOAD_MS, &e);
+
+	if (answer == NULL)
+		log_event(LOG_LEVEL_ERROR, "reload", "error", e.text, NULL);
+	json_decref(answer);
+}
+
 static void work(struct milterd *d)
 {
 	while (!asked_to_stop && !milter_ended) {
 		if (asked_to_reload) {
-			struct findings f = { 0 };
-
 			asked_to_reload = 0;
-			(void)daemon_reload(d, &f);
-			findings_free(&f);
+			reload(d);
 		}
 		doze(d, -1);
 	}
@@ -188,6 +207,8 @@ static unsigned drain(struct milterd *d)
 			break;
 		doze(d, (int)ms);
 	}
+	for (int ms; left == 0 && !milter_ended && (ms = daemon_settle_ms(d)) > 0;)
+		doze(d, ms);
 	daemon_set_state(d, DAEMON_STOPS);
 	return left;
 }
@@ -228,6 +249,7 @@ static int run(struct milterd *d, int ready)
 	unsigned left;
 	bool failed;
 
+	assert(d->engine != NULL);
 	daemon_services_start(d);
 	signals_mask(SIG_BLOCK);
 	control = control_thread_start(&d->settings.milterd.control, daemon_control, d, &e);

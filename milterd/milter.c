@@ -11,15 +11,15 @@
 
 #include "milterd/daemon.h"
 #include "milterd/edit_plan.h"
+#include "milterd/reply_lines.h"
 #include "milterd/verdict_line.h"
 #include "weir/log.h"
-#include "weir/smtp_reply.h"
 
 #define EDITS (SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_ADDRCPT | SMFIF_DELRCPT | SMFIF_QUARANTINE)
 
 /* A body limit below this is met often enough that telling the MTA to send no more (SKIP) is worth
  * a reply to every chunk. */
-enum { SKIP_WORTH = 8 << 20, REPLY_LINES = 32, REPLY_LINE = 980 };
+enum { SKIP_WORTH = 8 << 20 };
 
 struct session {
 	struct exam *exam; /* NULL: this session is one too many, or came while we stop */
@@ -115,48 +115,31 @@ static sfsistat on_negotiate(SMFICTX *ctx, unsigned long f0, unsigned long f1, u
 
 /* ---- replies ----------------------------------------------------------------------------- */
 
-/* One line for libmilter, which takes it for a printf format at some MTAs. */
-static void reply_line(struct slice line, char into[2 * REPLY_LINE + 1])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < line.n && n < REPLY_LINE; i++) {
-		if (line.p[i] == '%')
-			into[n++] = '%';
-		into[n++] = line.p[i];
-	}
-	into[n] = '\0';
-}
-
 /* The text of a reject or tempfail; without one the MTA has its own. To be called right before the
  * return: libmilter keeps the text until it can use it, be it for another message. */
 static void set_reply(SMFICTX *ctx, struct slice text)
 {
-	char lines[REPLY_LINES][2 * REPLY_LINE + 1], *l[REPLY_LINES] = { NULL }, code[8];
-	struct smtp_reply r;
-	struct slice rest;
+	struct reply_lines r;
+	char *l[REPLY_LINES_MAX] = { NULL }, *enhanced;
 	struct err e;
 	int rc;
 
 	if (text.p == NULL)
 		return;
-	if (smtp_reply_from_text(text, &r, &e) < 0) {
+	if (reply_lines_make(text, &r, &e) < 0) {
 		log_event(LOG_LEVEL_WARN, "reply", "error", e.text, NULL);
 		return;
 	}
-	(void)snprintf(code, sizeof(code), "%d", r.code);
-	rest = slice_z(r.text);
-	for (size_t i = 0; i < REPLY_LINES && (rest.n > 0 || i == 0); i++) {
-		reply_line(slice_cut(&rest, '\n'), lines[i]);
-		l[i] = lines[i];
-	}
-	if (l[1] == NULL)
-		rc = smfi_setreply(ctx, code, r.enhanced[0] != '\0' ? r.enhanced : NULL, l[0]);
-	else
-		rc = smfi_setmlreply(ctx, code, r.enhanced[0] != '\0' ? r.enhanced : NULL, l[0],
-		    l[1], l[2], l[3], l[4], l[5], l[6], l[7], l[8], l[9], l[10], l[11], l[12],
-		    l[13], l[14], l[15], l[16], l[17], l[18], l[19], l[20], l[21], l[22], l[23],
-		    l[24], l[25], l[26], l[27], l[28], l[29], l[30], l[31], NULL);
+	for (size_t i = 0; i < r.n; i++)
+		l[i] = r.line[i];
+	enhanced = r.enhanced[0] != '\0' ? r.enhanced : NULL;
+	if (r.n == 1)
+		rc = smfi_setreply(ctx, r.code, enhanced, l[0]);
+	else /* a list of as many as there are, ended by NULL */
+		rc = smfi_setmlreply(ctx, r.code, enhanced, l[0], l[1], l[2], l[3], l[4], l[5],
+		    l[6], l[7], l[8], l[9], l[10], l[11], l[12], l[13], l[14], l[15], l[16], l[17],
+		    l[18], l[19], l[20], l[21], l[22], l[23], l[24], l[25], l[26], l[27], l[28],
+		    l[29], l[30], l[31], NULL);
 	if (rc != MI_SUCCESS)
 		log_event(
 		    LOG_LEVEL_WARN, "reply", "error", "libmilter refused it", "reply", l[0], NULL);

@@ -79,9 +79,10 @@ static void add_antivirus(struct log_line *l, struct exam *x)
 		log_z(l, "av", found.kind == VALUE_BOOL ? "clean" : NULL);
 }
 
-static void begin(struct log_line *l, const char *event, const char *id, const char *queue_id)
+static void begin(struct log_line *l, enum log_level level, const char *event, const char *id,
+    const char *queue_id)
 {
-	log_begin(l, LOG_LEVEL_INFO, event);
+	log_begin(l, level, event);
 	log_z(l, "id", id);
 	log_z(l, "qid", queue_id[0] != '\0' ? queue_id : NULL);
 }
@@ -92,7 +93,8 @@ void verdict_line(struct exam *x, const char *id, const char *queue_id, bool abo
 	struct log_line l;
 	size_t n;
 
-	begin(&l, "verdict", id, queue_id);
+	begin(
+	    &l, exam_failed(x) != NULL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "verdict", id, queue_id);
 	add_client(&l, x);
 	(void)exam_recipients(x, &n);
 	log_int(&l, "rcpts", (int64_t)n);
@@ -114,7 +116,7 @@ void refusal_line(struct exam *x, const char *id, const char *queue_id, struct s
 {
 	struct log_line l;
 
-	begin(&l, "refused", id, queue_id);
+	begin(&l, LOG_LEVEL_INFO, "refused", id, queue_id);
 	add_client(&l, x);
 	log_str(&l, "rcpt", recipient);
 	log_z(&l, "action", tempfail ? "tempfail" : "reject");

@@ -12,6 +12,8 @@ weir_proxy_SOURCES = \
 	proxy/main.c \
 	proxy/master.c \
 	proxy/master.h \
+	proxy/privileges.c \
+	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/commands.c \
@@ -35,6 +37,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/parameters.c \
+	proxy/upstream/parameters.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \

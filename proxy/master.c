@@ -3,14 +3,10 @@
 #include "master.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +14,7 @@
 
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
+#include "proxy/privileges.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
 #include "weir/log.h"
@@ -53,39 +50,6 @@ struct master {
 	bool stopping;
 };
 
-/* ---- privileges --------------------------------------------------------------------------- */
-
-static int drop_privileges(const struct settings *s, struct err *e)
-{
-	const char *user = s->proxy.user;
-	const struct passwd *pw;
-
-	if (geteuid() != 0 || user[0] == '\0')
-		return 0;
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
-	/* The log is opened again at a reload, when we are root no more. */
-	if (s->log.to[0] == '/')
-		(void)!lchown(s->log.to, pw->pw_uid, pw->pw_gid);
-	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
-		return err_set(e, "user %s: %s", user, strerror(errno));
-	/* setuid cleared it, and with it PR_SET_PDEATHSIG's permission and core dumps. */
-	(void)prctl(PR_SET_DUMPABLE, 1);
-	return 0;
-}
-
-/* A session may hold four descriptors: client, backend, filter, spool. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 /* ---- workers ------------------------------------------------------------------------------ */
 
 static size_t worker_count(const struct proxy_settings *p)
@@ -117,13 +81,16 @@ static size_t assign_sockets(
 }
 
 /* In the child: nothing of the master's loop may live on. */
-static void become_worker(struct master *m, int slot, unsigned index)
+static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
 {
 	struct worker_socket *sockets;
 	size_t max = 0, n;
 	int rc;
 
+	/* A master that is killed takes its workers with it; it may have been before we asked. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
 	(void)event_reinit(m->base);
 	for (size_t i = 0; i < COUNT(m->signals); i++)
 		event_free(m->signals[i]);
@@ -160,7 +127,7 @@ static void start_worker(struct place *p)
 {
 	struct master *m = p->master;
 	int slot = shared_take_slot(m->shared);
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (slot < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error",
@@ -169,7 +136,7 @@ static void start_worker(struct place *p)
 		return;
 	}
 	if ((pid = fork()) == 0)
-		become_worker(m, slot, p->index);
+		become_worker(m, parent, slot, p->index);
 	if (pid < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);
 		shared_give_back(m->shared, slot);
@@ -494,10 +461,10 @@ static int master_init(struct master *m, struct err *e)
 	const struct proxy_settings *p = &m->settings->proxy;
 
 	m->count = worker_count(p);
-	raise_descriptor_limit();
+	privileges_raise_limits();
 	if ((m->shared = shared_new(e)) == NULL ||
 	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
-	    drop_privileges(m->settings, e) < 0)
+	    privileges_drop(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");

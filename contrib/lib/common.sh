@@ -33,5 +33,8 @@ build() {
 	if [ ! -f "$folder/config.status" ]; then
 		(cd "$folder" && "$here/configure" --quiet "$@") || die "configure failed"
 	fi
-	make -C "$folder" -s -j"$jobs" all || die "the build failed"
+	make -C "$folder" -s -j"$jobs" all >"$folder/build.log" 2>&1 || {
+		grep -E 'error|Error|undefined' "$folder/build.log" >&2 || tail -n 20 "$folder/build.log" >&2
+		die "the build failed; see $folder/build.log"
+	}
 }

@@ -20,8 +20,9 @@
 #define MILTER_VERSION     6
 #define MILTER_VERSION_MIN 2
 #define MILTER_CHUNK_MAX   65535 /* octets of payload that any filter takes */
-#define MILTER_HEADER_MAX  60000 /* octets of a header field that filters see (as Postfix has it) \
-				  */
+#define MILTER_HEADER_MAX                                                      \
+	60000 /* octets of a header field that filters see (as Postfix has it) \
+	       */
 
 enum milter_command {
 	MILTER_ABORT = 'A',

@@ -11,7 +11,7 @@ static const struct fact_row rows[] = {
 	[TEXT] = { "body.text", FACT_STRING, STAGE_EOM,
 	    "The visible text of all text parts as UTF-8, HTML rendered.", "\"Dear customer, ...\"" },
 	[HTML] = { "body.html", FACT_STRING, STAGE_EOM,
-	    "The sources of all text/html parts as UTF-8.", "\"<html>...\"" },
+	    "The sources of all HTML as UTF-8, attached pages included.", "\"<html>...\"" },
 	[RAW] = { "body.raw", FACT_STRING, STAGE_EOM,
 	    "The body as it came, nothing decoded.", "\"--frontier\\r\\n...\"" },
 	[ANOMALIES] = { "mime.anomalies", FACT_STRINGS, STAGE_EOM,

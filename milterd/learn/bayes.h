@@ -19,6 +19,7 @@ enum class { CLASS_HAM, CLASS_SPAM };
 
 #define FEATURES_MAX      16384 /* of one message; what comes behind is not seen */
 #define FEATURES_TEXT_MAX 32768 /* octets of body text that are looked at */
+#define FEATURE_OF_TEXT   1u /* bit of a hash: from the body's text, not from what is around it */
 
 struct features {
 	uint64_t *v;        /* hashes, ascending, each once; in the arena given */

@@ -6,7 +6,7 @@
 
 /* Robinson's prior: a token that was never seen is worth PRIOR_SPAM, and that is believed as much
  * as PRIOR_WEIGHT messages. */
-static const double PRIOR_SPAM = 0.5, PRIOR_WEIGHT = 0.3;
+static const double PRIOR_SPAM = 0.5, PRIOR_WEIGHT = 0.15;
 /* Half of the log odds are believed when so many messages of the smaller class were learnt. */
 static const double TRUST_HALF = 3;
 static const double LOG_ODDS_MAX = 700; /* exp() of it is still a double */

@@ -11,9 +11,9 @@ enum {
 	PARTS_MAX = 20,
 	URLS_MAX = 100,
 	RECEIVED_MAX = 8,
-	TAGS_MAX = 400,
 	ATTACHMENTS_MAX = 20,
 	VALUE_MAX = 1000, /* octets of one field */
+	OTHER_MAX = 300,  /* octets of a field that nothing is known of */
 };
 
 /* Fields that the way adds behind the author, or a mailbox: training sees them in a stored message,
@@ -117,11 +117,12 @@ static void on_message_id(struct tokens *t, struct message *m, struct header_fie
 	tokens_add(t, TOKEN_ID, slice_sub(right, 0, slice_find(right, '>')));
 }
 
-/* Hosts and addresses, and the networks they lie in; words and times say nothing. */
+/* Hosts and addresses, and the networks they lie in; the words around them tell programs apart. */
 static void on_received(struct tokens *t, struct message *m, struct header_field *f)
 {
 	struct slice rest = value_of(m, f);
 
+	tokens_add_words(t, TOKEN_RECEIVED, rest, false);
 	for (size_t i = 0; rest.n > 0; i++) {
 		size_t n = 0, dots = 0, last = 0, digits = 0;
 
@@ -193,9 +194,14 @@ static const struct looked_at {
 
 static void on_field(struct tokens *t, struct message *m, struct header_field *f)
 {
-	for (size_t i = 0; i < COUNT(looked_at); i++)
-		if (slice_ieq(f->name, looked_at[i].name))
+	for (size_t i = 0; i < COUNT(looked_at); i++) {
+		if (slice_ieq(f->name, looked_at[i].name)) {
 			looked_at[i].on(t, m, f);
+			return;
+		}
+	}
+	if (!is_added_later(f->name))
+		tokens_add_words(t, TOKEN_HEADER, slice_sub(value_of(m, f), 0, OTHER_MAX), false);
 }
 
 /* Which fields a program writes, and in which order, tells programs apart. */
@@ -280,26 +286,6 @@ static void url_tokens(struct tokens *t, const struct message *m)
 	}
 }
 
-/* Tags, and the names of their first attributes. */
-static void html_tokens(struct tokens *t, const struct message *m)
-{
-	struct slice rest = slice_sub(m->html, 0, FEATURES_TEXT_MAX);
-
-	for (size_t i = 0; rest.n > 0 && i < TAGS_MAX; i++) {
-		struct slice tag, word;
-
-		(void)slice_cut(&rest, '<');
-		tag = slice_sub(rest, 0, slice_find(rest, '>'));
-		tag = slice_sub(tag, 0, VALUE_MAX);
-		word = slice_cut(&tag, ' ');
-		if (word.n == 0 || !ascii_alpha(word.p[0]) || word.n > 16)
-			continue;
-		tokens_add(t, TOKEN_HTML, word);
-		for (size_t k = 0; tag.n > 0 && k < 8; k++)
-			tokens_add_pair(t, TOKEN_HTML, word, slice_cut(&tag, ' '));
-	}
-}
-
 bool features_of(struct message *m, struct arena *a, struct features *out)
 {
 	struct slice text = slice_sub(m->text, 0, FEATURES_TEXT_MAX);
@@ -313,7 +299,6 @@ bool features_of(struct message *m, struct arena *a, struct features *out)
 	url_tokens(&t, m);
 	for (size_t i = 0; i < m->anomaly_count; i++)
 		tokens_add(&t, TOKEN_ANOMALY, m->anomalies[i]);
-	html_tokens(&t, m);
 	tokens_add_words(&t, TOKEN_TEXT, text, true);
 	return tokens_finish(&t, a, out) && identity_of(m, out->id);
 }

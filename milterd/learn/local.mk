@@ -24,3 +24,13 @@ bench_bayes_driver_SOURCES = bench/bayes_driver.c
 bench_bayes_driver_LDADD = $(FILTER_LIBS)
 EXTRA_DIST += bench/accuracy
 CLEANFILES += bench/bayes_driver
+
+EXTRA_DIST += \
+	tests/fuzz/corpus/features/mixed \
+	tests/fuzz/corpus/features/plain
+if FUZZING
+noinst_PROGRAMS += fuzz_features
+fuzz_features_SOURCES = tests/fuzz/fuzz_features.c
+fuzz_features_LDADD = $(FILTER_LIBS)
+fuzz_features_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

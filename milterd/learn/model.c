@@ -7,10 +7,12 @@
 
 #include "combine.h"
 
-/* The strongest tokens speak: more of them only repeat what is said, and a spammer's pasted novel
- * must not outvote his offer. */
-enum { SPEAKERS_MAX = 150 };
-static const double STRENGTH_MIN = 0.1; /* |p - 0.5| below it says nothing */
+/* Two witnesses are heard, the body's text and what is around it (header, URLs, parts), and in each
+ * its strongest tokens: more of them only repeat what is said, and a pasted novel must not outvote
+ * the way that the message took. */
+enum { WITNESSES = 2, SPEAKERS_MAX = 75 };
+static const double STRENGTH_MIN = 0.4; /* |p - 0.5| below it says little, and that over and over */
+static const double LOG_ODDS_MAX = 700; /* exp() of it is still a double */
 
 uint64_t number_read(const char *p, size_t octets)
 {
@@ -154,29 +156,34 @@ static int stronger_first(const void *a, const void *b)
 	return weaker(y, x) ? -1 : weaker(x, y);
 }
 
-static void explain(const struct speakers *s, const struct features *f, struct bayes_score *out)
+static void explain(struct speakers s[WITNESSES], const struct features *f, struct bayes_score *out)
 {
-	out->why_count = s->n < COUNT(out->why) ? s->n : COUNT(out->why);
-	for (size_t i = 0; i < out->why_count; i++) {
-		size_t at = s->v[i].index;
+	size_t at[WITNESSES] = { 0 };
 
-		out->why[i] = (struct bayes_why){
-			.field = f->field != NULL ? f->field[at] : "",
-			.token = f->text != NULL ? f->text[at] : (struct slice){ 0 },
-			.spam = s->v[i].spam,
+	for (out->why_count = 0; out->why_count < COUNT(out->why); out->why_count++) {
+		bool first = at[0] < s[0].n &&
+		    (at[1] >= s[1].n || weaker(&s[1].v[at[1]], &s[0].v[at[0]]));
+		struct speakers *from = first ? &s[0] : &s[1];
+		size_t *next = first ? &at[0] : &at[1];
+
+		if (*next >= from->n)
+			return;
+		out->why[out->why_count] = (struct bayes_why){
+			.field = f->field != NULL ? f->field[from->v[*next].index] : "",
+			.token = f->text != NULL ? f->text[from->v[*next].index]
+						 : (struct slice){ 0 },
+			.spam = from->v[*next].spam,
 		};
+		(*next)++;
 	}
 }
 
-int model_score(struct store_tx *tx, const struct totals *t, const struct features *f,
-    struct bayes_score *out, struct err *e)
+/* Let each token speak that is known and strong enough. 1 when one was known, 0 none, -1 error. */
+static int hear(struct store_tx *tx, const struct totals *t, const struct features *f,
+    struct speakers s[WITNESSES], struct err *e)
 {
-	struct speakers s = { .n = 0 };
-	double spam[SPEAKERS_MAX];
+	int known = 0;
 
-	*out = (struct bayes_score){ .spam = 0.5 };
-	if (t->learned[CLASS_HAM] == 0 || t->learned[CLASS_SPAM] == 0)
-		return 0;
 	for (size_t i = 0; i < f->n; i++) {
 		struct speaker new = { .index = i };
 		uint32_t counts[2];
@@ -186,18 +193,44 @@ int model_score(struct store_tx *tx, const struct totals *t, const struct featur
 			return -1;
 		if (rc == 0)
 			continue;
-		out->known = true;
+		known = 1;
 		new.spam = combine_token(counts, t->learned);
 		new.strength = fabs(new.spam - 0.5);
 		if (new.strength >= STRENGTH_MIN)
-			speakers_add(&s, new);
+			speakers_add(&s[f->v[i] & FEATURE_OF_TEXT], new);
 	}
-	qsort(s.v, s.n, sizeof(s.v[0]), stronger_first);
-	for (size_t i = 0; i < s.n; i++)
-		spam[i] = s.v[i].spam;
-	out->evidence = (double)s.n;
-	out->log_odds = combine_trust(t->learned) * combine_log_odds(spam, s.n);
+	return known;
+}
+
+static double log_odds_of(const struct speakers *s)
+{
+	double spam[SPEAKERS_MAX];
+
+	for (size_t i = 0; i < s->n; i++)
+		spam[i] = s->v[i].spam;
+	return combine_log_odds(spam, s->n);
+}
+
+int model_score(struct store_tx *tx, const struct totals *t, const struct features *f,
+    struct bayes_score *out, struct err *e)
+{
+	struct speakers s[WITNESSES] = { { .n = 0 } };
+	double odds = 0;
+	int known;
+
+	*out = (struct bayes_score){ .spam = 0.5 };
+	if (t->learned[CLASS_HAM] == 0 || t->learned[CLASS_SPAM] == 0)
+		return 0;
+	if ((known = hear(tx, t, f, s, e)) < 0)
+		return -1;
+	for (size_t i = 0; i < WITNESSES; i++) {
+		qsort(s[i].v, s[i].n, sizeof(s[i].v[0]), stronger_first);
+		odds += log_odds_of(&s[i]);
+		out->evidence += (double)s[i].n;
+	}
+	out->known = known == 1;
+	out->log_odds = fmax(-LOG_ODDS_MAX, fmin(LOG_ODDS_MAX, combine_trust(t->learned) * odds));
 	out->spam = combine_probability(out->log_odds);
-	explain(&s, f, out);
+	explain(s, f, out);
 	return 0;
 }

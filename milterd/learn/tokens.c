@@ -16,7 +16,6 @@ static const char *const field_names[TOKEN_FIELDS] = {
 	[TOKEN_REPLY] = "reply-to",
 	[TOKEN_TO] = "to",
 	[TOKEN_TEXT] = "text",
-	[TOKEN_HTML] = "html",
 	[TOKEN_URL] = "url",
 	[TOKEN_ATTACHMENT] = "attachment",
 	[TOKEN_PART] = "part",
@@ -92,6 +91,7 @@ static void add(struct tokens *t, enum token_field field, uint64_t hash, struct 
 		t->v = grown;
 		t->cap = cap;
 	}
+	hash = field == TOKEN_TEXT ? hash | FEATURE_OF_TEXT : hash & ~(uint64_t)FEATURE_OF_TEXT;
 	t->v[t->n++] = (struct token){ hash, text, field };
 }
 

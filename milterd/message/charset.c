@@ -69,8 +69,7 @@ size_t utf8_put(char *to, uint32_t c)
 	return 4;
 }
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------
- */
+/* ---- UTF-8 ------------------------------------------------------------------------------- */
 
 /* Octets of the well-formed sequence at p (RFC 3629 4), or 0; *bad is then how many to replace by
  * one U+FFFD: the longest beginning of a sequence (Unicode 3.9). */
@@ -103,7 +102,20 @@ static size_t sequence(const unsigned char *p, size_t n, size_t *bad)
 	return length;
 }
 
-/* How much of the beginning of s is well-formed. ASCII goes by eight octets at a time. */
+size_t ascii_run(struct slice s)
+{
+	size_t i = 0;
+	uint64_t eight;
+
+	while (i + 8 <= s.n && (memcpy(&eight, s.p + i, 8), true) &&
+	    (eight & UINT64_C(0x8080808080808080)) == 0)
+		i += 8;
+	while (i < s.n && !(s.p[i] & 0x80))
+		i++;
+	return i;
+}
+
+/* How much of the beginning of s is well-formed. */
 static size_t utf8_prefix(struct slice s, size_t *bad)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -111,11 +123,7 @@ static size_t utf8_prefix(struct slice s, size_t *bad)
 
 	*bad = 0;
 	while (i < s.n) {
-		uint64_t eight;
-
-		while (i + 8 <= s.n && (memcpy(&eight, p + i, 8), true) &&
-		    (eight & UINT64_C(0x8080808080808080)) == 0)
-			i += 8;
+		i += ascii_run(slice_sub(s, i, s.n));
 		if (i >= s.n)
 			break;
 		if ((step = sequence(p + i, s.n - i, bad)) == 0)
@@ -167,8 +175,7 @@ static bool utf8_repair(struct message *m, struct slice in, struct bytes *out)
 	return true;
 }
 
-/* ---- windows-1252 -----------------------------------------------------------------------------
- */
+/* ---- windows-1252 ------------------------------------------------------------------------ */
 
 uint32_t cp1252_code(unsigned char c)
 {
@@ -214,19 +221,21 @@ static bool cp1252_add(struct slice in, struct bytes *out)
 {
 	while (in.n > 0) {
 		char piece[3 * 256];
-		size_t n = 0, i = 0;
+		size_t n = 0, i = ascii_run(in);
 
-		for (; i < in.n && i < 256; i++)
+		if (i > 0 && !add_cut(out, slice_sub(in, 0, i)))
+			return false;
+		in = slice_sub(in, i, in.n);
+		for (i = 0; i < in.n && i < 256 && in.p[i] & 0x80; i++)
 			n += utf8_put(piece + n, cp1252_code((unsigned char)in.p[i]));
-		if (!add_cut(out, slice_of(piece, n)))
+		if (n > 0 && !add_cut(out, slice_of(piece, n)))
 			return false;
 		in = slice_sub(in, i, in.n);
 	}
 	return true;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------
- */
+/* ---- the rest ---------------------------------------------------------------------------- */
 
 /* One call of iconv into out's room. *more: out is full, though its limit is not reached. */
 static int iconv_step(iconv_t cd, struct slice *in, struct bytes *out)
@@ -307,10 +316,7 @@ static bool is_utf8_already(const struct charset *charset, struct slice head, bo
 		return false;
 	if (charset != NULL && charset->kind != CHARSET_CP1252)
 		return utf8_prefix(head, &bad) + (torn ? 3 : 0) >= head.n;
-	for (size_t i = 0; i < head.n; i++)
-		if (head.p[i] & 0x80)
-			return false;
-	return true;
+	return ascii_run(head) == head.n;
 }
 
 struct slice charset_text(

@@ -33,7 +33,7 @@ static struct slice charset_of(struct message *m, struct slice value)
 	while (value.n > 0 && value.p[0] == '\'')
 		value = slice_sub(value, 1, value.n);
 	for (size_t i = 0; i < value.n; i++)
-		if (ascii_space(value.p[i]) || strchr("'\"(;", value.p[i]) != NULL)
+		if (value.p[i] <= ' ' || value.p[i] > '~' || strchr("'\"(;", value.p[i]) != NULL)
 			value.n = i;
 	return lower_copy(m, slice_sub(value, 0, TOKEN_MAX));
 }

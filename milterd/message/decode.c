@@ -7,8 +7,7 @@
 #include "milterd/message/anomaly.h"
 #include "milterd/message/inside.h"
 
-/* ---- base64 (RFC 2045 6.8) --------------------------------------------------------------------
- */
+/* ---- base64 (RFC 2045 6.8) --------------------------------------------------------------- */
 
 /* 0..63: the digit's value. */
 enum { WHITE = 64, PAD = 128, NOISE = 192 };
@@ -104,8 +103,7 @@ size_t base64_decode(struct slice in, char *to, unsigned *odd)
 	return (size_t)(to - start);
 }
 
-/* ---- quoted-printable (RFC 2045 6.7) ----------------------------------------------------------
- */
+/* ---- quoted-printable (RFC 2045 6.7) ----------------------------------------------------- */
 
 int hex_value(char c)
 {
@@ -190,8 +188,7 @@ size_t q_decode(struct slice in, char *to)
 	return (size_t)(to - start);
 }
 
-/* ---- uuencode ---------------------------------------------------------------------------------
- */
+/* ---- uuencode ---------------------------------------------------------------------------- */
 
 /* A line's first octet tells how many it holds; each digit is its octet less 32, and '`' is 0. */
 static size_t uu_line(struct slice line, char *to)
@@ -230,8 +227,7 @@ static size_t uu_decode(struct slice in, char *to)
 	return n;
 }
 
-/* ---- which ------------------------------------------------------------------------------------
- */
+/* ---- which ------------------------------------------------------------------------------- */
 
 enum transfer transfer_of(struct slice encoding)
 {

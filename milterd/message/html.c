@@ -45,8 +45,7 @@ static const struct open *top(const struct html *h)
 	return h->depth > 0 ? &h->open[h->depth - 1] : &none;
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text -------------------------------------------------------------------------------- */
 
 enum { WORD, BLANK, REFERENCE, NUL };
 static const unsigned char kinds[256] = {
@@ -123,8 +122,7 @@ static void text_put(struct html *h, struct slice s, bool references)
 	}
 }
 
-/* ---- attributes -------------------------------------------------------------------------------
- */
+/* ---- attributes -------------------------------------------------------------------------- */
 
 /* An attribute's value: references decoded; line ends and tabs go, as in a URL of a browser. */
 static struct slice value_text(struct html *h, struct slice value)
@@ -224,7 +222,7 @@ static void attribute_take(struct html *h, struct tag *t, struct slice name, str
 	for (size_t i = 0; i < COUNT(attributes); i++)
 		if (attributes[i].name.n == name.n &&
 		    (attributes[i].only == NULL ||
-			strcmp(attributes[i].only, t->element->name) == 0) &&
+			slice_eq(t->element->name, slice_z(attributes[i].only))) &&
 		    slice_ieq(attributes[i].name, name)) {
 			attributes[i].take(h, t, value);
 			return;
@@ -249,8 +247,7 @@ static void refresh_take(struct html *h, struct slice content)
 	url_add(h->m, content, true);
 }
 
-/* ---- open elements ----------------------------------------------------------------------------
- */
+/* ---- open elements ----------------------------------------------------------------------- */
 
 /* Start tags that end what its author left open: <p>, <li>, <td> and their like. */
 static void implied_end(struct html *h, unsigned ends)
@@ -299,8 +296,7 @@ static void element_close(struct html *h, const struct tag *t)
 	}
 }
 
-/* ---- tags -------------------------------------------------------------------------------------
- */
+/* ---- tags -------------------------------------------------------------------------------- */
 
 static bool ends_name(char c)
 {
@@ -382,9 +378,9 @@ static void name_read(struct html *h, struct tag *t)
 }
 
 /* The content of <script>, <title> and their like ends at their end tag only. */
-static struct slice raw_take(struct html *h, const char *name)
+static struct slice raw_take(struct html *h, struct slice name)
 {
-	size_t from = h->at, n = strlen(name);
+	size_t from = h->at, n = name.n;
 
 	while (h->at < h->src.n) {
 		struct slice rest;
@@ -392,7 +388,7 @@ static struct slice raw_take(struct html *h, const char *name)
 		h->at += slice_find(slice_sub(h->src, h->at, h->src.n), '<');
 		rest = slice_sub(h->src, h->at + 1, h->src.n);
 		if (rest.n > n + 1 && rest.p[0] == '/' &&
-		    slice_istarts(slice_sub(rest, 1, n), slice_z(name)) && ends_name(rest.p[n + 1]))
+		    slice_istarts(slice_sub(rest, 1, n), name) && ends_name(rest.p[n + 1]))
 			break;
 		h->at += h->at < h->src.n;
 	}
@@ -487,26 +483,29 @@ static void markup_read(struct html *h)
 
 void html_render(struct message *m, struct slice source, struct bytes *out)
 {
-	struct html *h;
+	struct html h;
 
-	/* Each gap and each character stands for at least as many octets of the source. */
 	if (source.n == 0)
 		return;
-	if (!bytes_reserve(out, source.n) || (h = arena_take(&m->arena, sizeof(*h))) == NULL) {
+	/* Each gap and each character stands for at least as many octets of the source. */
+	if (!bytes_reserve(out, source.n)) {
 		anomaly_fail(m, ANOMALY_MEMORY);
 		return;
 	}
-	h->m = m;
-	h->src = source;
-	h->to = out->p + out->n;
-	while (h->at < source.n) {
-		size_t from = h->at;
+	h.m = m;
+	h.src = source;
+	h.to = out->p + out->n;
+	h.at = h.n = h.depth = 0;
+	h.gap = GAP_NONE;
+	h.lost = false;
+	while (h.at < source.n) {
+		size_t from = h.at;
 
-		h->at += slice_find(slice_sub(source, from, source.n), '<');
-		text_put(h, slice_sub(source, from, h->at - from), true);
-		if (h->at < source.n)
-			markup_read(h);
+		h.at += slice_find(slice_sub(source, from, source.n), '<');
+		text_put(&h, slice_sub(source, from, h.at - from), true);
+		if (h.at < source.n)
+			markup_read(&h);
 	}
-	out->n += h->n;
+	out->n += h.n;
 	out->p[out->n] = '\0';
 }

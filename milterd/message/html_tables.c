@@ -3,113 +3,122 @@
  */
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "milterd/message/inside.h"
 
+#define NAME(lit)                       \
+	{                               \
+		"" lit, sizeof(lit) - 1 \
+	}
 /* Sorted by name. */
 static const struct html_element elements[] = {
-	{ "a", 0, 0, 0 },
-	{ "address", HTML_BLOCK, 0, END_P },
-	{ "area", HTML_VOID, 0, 0 },
-	{ "article", HTML_BLOCK, 0, END_P },
-	{ "aside", HTML_BLOCK, 0, END_P },
-	{ "b", 0, 0, 0 },
-	{ "base", HTML_VOID, 0, 0 },
-	{ "basefont", HTML_VOID, 0, 0 },
-	{ "bgsound", HTML_VOID, 0, 0 },
-	{ "blockquote", HTML_BLOCK, 0, END_P },
-	{ "body", HTML_BLOCK | HTML_IGNORED, 0, 0 },
-	{ "br", HTML_VOID | HTML_LINE, 0, 0 },
-	{ "caption", HTML_BLOCK | HTML_SCOPE, 0, 0 },
-	{ "center", HTML_BLOCK, 0, END_P },
-	{ "col", HTML_VOID, 0, 0 },
-	{ "dd", HTML_BLOCK, END_DD, END_P | END_DD },
-	{ "details", HTML_BLOCK, 0, END_P },
-	{ "dir", HTML_BLOCK, 0, END_P },
-	{ "div", HTML_BLOCK, 0, END_P },
-	{ "dl", HTML_BLOCK, 0, END_P },
-	{ "dt", HTML_BLOCK, END_DD, END_P | END_DD },
-	{ "embed", HTML_VOID, 0, 0 },
-	{ "fieldset", HTML_BLOCK, 0, END_P },
-	{ "figcaption", HTML_BLOCK, 0, END_P },
-	{ "figure", HTML_BLOCK, 0, END_P },
-	{ "font", 0, 0, 0 },
-	{ "footer", HTML_BLOCK, 0, END_P },
-	{ "form", HTML_BLOCK, 0, END_P },
-	{ "frame", HTML_VOID, 0, 0 },
-	{ "h1", HTML_BLOCK, 0, END_P },
-	{ "h2", HTML_BLOCK, 0, END_P },
-	{ "h3", HTML_BLOCK, 0, END_P },
-	{ "h4", HTML_BLOCK, 0, END_P },
-	{ "h5", HTML_BLOCK, 0, END_P },
-	{ "h6", HTML_BLOCK, 0, END_P },
-	{ "head", HTML_IGNORED, 0, 0 },
-	{ "header", HTML_BLOCK, 0, END_P },
-	{ "hr", HTML_BLOCK | HTML_VOID, 0, END_P },
-	{ "html", HTML_IGNORED, 0, 0 },
-	{ "i", 0, 0, 0 },
-	{ "iframe", HTML_RAW, 0, 0 },
-	{ "img", HTML_VOID, 0, 0 },
-	{ "input", HTML_VOID, 0, 0 },
-	{ "keygen", HTML_VOID, 0, 0 },
-	{ "li", HTML_BLOCK, END_LI, END_P | END_LI },
-	{ "link", HTML_VOID, 0, 0 },
-	{ "main", HTML_BLOCK, 0, END_P },
-	{ "marquee", HTML_SCOPE, 0, 0 },
-	{ "menu", HTML_BLOCK, 0, END_P },
-	{ "meta", HTML_VOID, 0, 0 },
-	{ "nav", HTML_BLOCK, 0, END_P },
-	{ "noembed", HTML_RAW, 0, 0 },
-	{ "noframes", HTML_RAW, 0, 0 },
-	{ "object", HTML_SCOPE, 0, 0 },
-	{ "ol", HTML_BLOCK, 0, END_P },
-	{ "optgroup", 0, 0, END_OPTION },
-	{ "option", HTML_CELL, END_OPTION, END_OPTION },
-	{ "p", HTML_BLOCK, END_P, END_P },
-	{ "param", HTML_VOID, 0, 0 },
-	{ "plaintext", HTML_BLOCK, 0, END_P },
-	{ "pre", HTML_BLOCK | HTML_KEEP, 0, END_P },
-	{ "script", HTML_RAW, 0, 0 },
-	{ "section", HTML_BLOCK, 0, END_P },
-	{ "source", HTML_VOID, 0, 0 },
-	{ "span", 0, 0, 0 },
-	{ "style", HTML_RAW, 0, 0 },
-	{ "summary", HTML_BLOCK, 0, END_P },
-	{ "table", HTML_BLOCK | HTML_SCOPE, 0, END_P },
-	{ "tbody", HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
-	{ "td", HTML_CELL | HTML_SCOPE, END_CELL, END_CELL },
-	{ "template", HTML_RAW, 0, 0 },
-	{ "textarea", HTML_BLOCK | HTML_TEXT, 0, 0 },
-	{ "tfoot", HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
-	{ "th", HTML_CELL | HTML_SCOPE, END_CELL, END_CELL },
-	{ "thead", HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
-	{ "title", HTML_BLOCK | HTML_TEXT, 0, 0 },
-	{ "tr", HTML_BLOCK, END_ROW, END_CELL | END_ROW },
-	{ "track", HTML_VOID, 0, 0 },
-	{ "ul", HTML_BLOCK, 0, END_P },
-	{ "wbr", HTML_VOID, 0, 0 },
-	{ "xmp", HTML_BLOCK | HTML_TEXT, 0, END_P },
+	{ NAME("a"), 0, 0, 0 },
+	{ NAME("address"), HTML_BLOCK, 0, END_P },
+	{ NAME("area"), HTML_VOID, 0, 0 },
+	{ NAME("article"), HTML_BLOCK, 0, END_P },
+	{ NAME("aside"), HTML_BLOCK, 0, END_P },
+	{ NAME("b"), 0, 0, 0 },
+	{ NAME("base"), HTML_VOID, 0, 0 },
+	{ NAME("basefont"), HTML_VOID, 0, 0 },
+	{ NAME("bgsound"), HTML_VOID, 0, 0 },
+	{ NAME("blockquote"), HTML_BLOCK, 0, END_P },
+	{ NAME("body"), HTML_BLOCK | HTML_IGNORED, 0, 0 },
+	{ NAME("br"), HTML_VOID | HTML_LINE, 0, 0 },
+	{ NAME("caption"), HTML_BLOCK | HTML_SCOPE, 0, 0 },
+	{ NAME("center"), HTML_BLOCK, 0, END_P },
+	{ NAME("col"), HTML_VOID, 0, 0 },
+	{ NAME("dd"), HTML_BLOCK, END_DD, END_P | END_DD },
+	{ NAME("details"), HTML_BLOCK, 0, END_P },
+	{ NAME("dir"), HTML_BLOCK, 0, END_P },
+	{ NAME("div"), HTML_BLOCK, 0, END_P },
+	{ NAME("dl"), HTML_BLOCK, 0, END_P },
+	{ NAME("dt"), HTML_BLOCK, END_DD, END_P | END_DD },
+	{ NAME("embed"), HTML_VOID, 0, 0 },
+	{ NAME("fieldset"), HTML_BLOCK, 0, END_P },
+	{ NAME("figcaption"), HTML_BLOCK, 0, END_P },
+	{ NAME("figure"), HTML_BLOCK, 0, END_P },
+	{ NAME("font"), 0, 0, 0 },
+	{ NAME("footer"), HTML_BLOCK, 0, END_P },
+	{ NAME("form"), HTML_BLOCK, 0, END_P },
+	{ NAME("frame"), HTML_VOID, 0, 0 },
+	{ NAME("h1"), HTML_BLOCK, 0, END_P },
+	{ NAME("h2"), HTML_BLOCK, 0, END_P },
+	{ NAME("h3"), HTML_BLOCK, 0, END_P },
+	{ NAME("h4"), HTML_BLOCK, 0, END_P },
+	{ NAME("h5"), HTML_BLOCK, 0, END_P },
+	{ NAME("h6"), HTML_BLOCK, 0, END_P },
+	{ NAME("head"), HTML_IGNORED, 0, 0 },
+	{ NAME("header"), HTML_BLOCK, 0, END_P },
+	{ NAME("hr"), HTML_BLOCK | HTML_VOID, 0, END_P },
+	{ NAME("html"), HTML_IGNORED, 0, 0 },
+	{ NAME("i"), 0, 0, 0 },
+	{ NAME("iframe"), HTML_RAW, 0, 0 },
+	{ NAME("img"), HTML_VOID, 0, 0 },
+	{ NAME("input"), HTML_VOID, 0, 0 },
+	{ NAME("keygen"), HTML_VOID, 0, 0 },
+	{ NAME("li"), HTML_BLOCK, END_LI, END_P | END_LI },
+	{ NAME("link"), HTML_VOID, 0, 0 },
+	{ NAME("main"), HTML_BLOCK, 0, END_P },
+	{ NAME("marquee"), HTML_SCOPE, 0, 0 },
+	{ NAME("menu"), HTML_BLOCK, 0, END_P },
+	{ NAME("meta"), HTML_VOID, 0, 0 },
+	{ NAME("nav"), HTML_BLOCK, 0, END_P },
+	{ NAME("noembed"), HTML_RAW, 0, 0 },
+	{ NAME("noframes"), HTML_RAW, 0, 0 },
+	{ NAME("object"), HTML_SCOPE, 0, 0 },
+	{ NAME("ol"), HTML_BLOCK, 0, END_P },
+	{ NAME("optgroup"), 0, 0, END_OPTION },
+	{ NAME("option"), HTML_CELL, END_OPTION, END_OPTION },
+	{ NAME("p"), HTML_BLOCK, END_P, END_P },
+	{ NAME("param"), HTML_VOID, 0, 0 },
+	{ NAME("plaintext"), HTML_BLOCK, 0, END_P },
+	{ NAME("pre"), HTML_BLOCK | HTML_KEEP, 0, END_P },
+	{ NAME("script"), HTML_RAW, 0, 0 },
+	{ NAME("section"), HTML_BLOCK, 0, END_P },
+	{ NAME("source"), HTML_VOID, 0, 0 },
+	{ NAME("span"), 0, 0, 0 },
+	{ NAME("style"), HTML_RAW, 0, 0 },
+	{ NAME("summary"), HTML_BLOCK, 0, END_P },
+	{ NAME("table"), HTML_BLOCK | HTML_SCOPE, 0, END_P },
+	{ NAME("tbody"), HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
+	{ NAME("td"), HTML_CELL | HTML_SCOPE, END_CELL, END_CELL },
+	{ NAME("template"), HTML_RAW, 0, 0 },
+	{ NAME("textarea"), HTML_BLOCK | HTML_TEXT, 0, 0 },
+	{ NAME("tfoot"), HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
+	{ NAME("th"), HTML_CELL | HTML_SCOPE, END_CELL, END_CELL },
+	{ NAME("thead"), HTML_BLOCK, END_GROUP, END_CELL | END_ROW | END_GROUP },
+	{ NAME("title"), HTML_BLOCK | HTML_TEXT, 0, 0 },
+	{ NAME("tr"), HTML_BLOCK, END_ROW, END_CELL | END_ROW },
+	{ NAME("track"), HTML_VOID, 0, 0 },
+	{ NAME("ul"), HTML_BLOCK, 0, END_P },
+	{ NAME("wbr"), HTML_VOID, 0, 0 },
+	{ NAME("xmp"), HTML_BLOCK | HTML_TEXT, 0, END_P },
 };
-static const struct html_element unknown = { "", 0, 0, 0 };
+#undef NAME
+static const struct html_element unknown = { { "", 0 }, 0, 0, 0 };
 
 enum { REFERENCE_MAX = 16, BARE_MAX = 6 }; /* the longest names */
 
+/* elements[first[c - 'a']] up to elements[first[c - 'a' + 1]] begin with c. */
+// clang-format off
+static const unsigned char first[27] = {
+	0, 5, 12, 15, 21, 22, 29, 29, 39, 43, 43, 44, 46, 50,
+	53, 57, 61, 61, 61, 67, 78, 79, 79, 80, 81, 81, 81,
+};
+// clang-format on
+static_assert(COUNT(elements) == 81, "first[] fits elements[]");
+
 const struct html_element *html_element(struct slice name)
 {
-	size_t low = 0, high = COUNT(elements);
+	unsigned letter = name.n > 0 ? (unsigned)(name.p[0] - 'a') : 26;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = slice_cmp(slice_z(elements[middle].name), name);
-
-		if (order == 0)
-			return &elements[middle];
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	if (letter >= 26)
+		return &unknown;
+	for (size_t i = first[letter]; i < first[letter + 1]; i++)
+		if (elements[i].name.n == name.n && memcmp(elements[i].name.p, name.p, name.n) == 0)
+			return &elements[i];
 	return &unknown;
 }
 

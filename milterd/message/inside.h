@@ -11,8 +11,7 @@ static inline bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* ---- header.c ---------------------------------------------------------------------------------
- */
+/* ---- header.c ---------------------------------------------------------------------------- */
 
 /* The name, without blanks before the colon, when line begins with one and a colon; else "". */
 struct slice field_name_of(struct slice line);
@@ -21,15 +20,13 @@ struct slice header_unfold(struct message *m, struct slice raw);
 /* A copy in the arena in lower case. */
 struct slice lower_copy(struct message *m, struct slice s);
 
-/* ---- words.c: RFC 2047 ------------------------------------------------------------------------
- */
+/* ---- words.c: RFC 2047 ------------------------------------------------------------------- */
 
 /* Unfolded text with its encoded words decoded, and 8-bit octets brought to UTF-8. s itself where
  * there is nothing to do. */
 struct slice words_decode(struct message *m, struct slice s);
 
-/* ---- charset.c --------------------------------------------------------------------------------
- */
+/* ---- charset.c --------------------------------------------------------------------------- */
 
 struct charset;
 /* NULL where the label is unknown. "" is US-ASCII (RFC 2045 5.2). */
@@ -43,6 +40,8 @@ bool charset_add(
 struct slice charset_text(
     struct message *m, const struct charset *charset, struct slice in, size_t max, bool *cut);
 bool utf8_valid(struct slice s);
+/* How many octets at the beginning of s are ASCII. */
+size_t ascii_run(struct slice s);
 /* At most max octets of well-formed s, no character cut. */
 struct slice utf8_cut(struct slice s, size_t max);
 /* The code point of an octet of windows-1252. */
@@ -51,8 +50,7 @@ uint32_t cp1252_code(unsigned char c);
 size_t utf8_put(char *to, uint32_t c);
 void converters_free(struct message *m);
 
-/* ---- decode.c: RFC 2045 6 ---------------------------------------------------------------------
- */
+/* ---- decode.c: RFC 2045 6 ---------------------------------------------------------------- */
 
 enum transfer { TRANSFER_IDENTITY, TRANSFER_BASE64, TRANSFER_QP, TRANSFER_UU, TRANSFER_UNKNOWN };
 enum transfer transfer_of(struct slice encoding);
@@ -65,8 +63,7 @@ enum { BASE64_NOISE = 1, BASE64_PADDING = 2 };
 size_t q_decode(struct slice in, char *to);
 int hex_value(char c); /* 0..15, or -1 */
 
-/* ---- params.c: RFC 2045 5.1, RFC 2231 ---------------------------------------------------------
- */
+/* ---- params.c: RFC 2045 5.1, RFC 2231 ---------------------------------------------------- */
 
 enum { PARAMS_MAX = 200 };
 struct param {
@@ -87,16 +84,14 @@ struct slice params_plain(
 /* The value as text: sections joined, charset and encoded words decoded. "" if there is none. */
 struct slice params_text(struct message *m, const struct params *p, struct slice name);
 
-/* ---- mime.c -----------------------------------------------------------------------------------
- */
+/* ---- mime.c ------------------------------------------------------------------------------ */
 
 /* Build m->root: structure, types, names, raw bodies; bodies of leaves are decoded. */
 void mime_parse(struct message *m);
 /* The next part in document order, or NULL. */
 struct part *part_next(const struct part *p);
 
-/* ---- content.c: a part's Content-* fields -----------------------------------------------------
- */
+/* ---- content.c: a part's Content-* fields ------------------------------------------------ */
 
 struct content {
 	bool type_seen, encoding_seen, disposition_seen, multipart, message;
@@ -109,14 +104,12 @@ bool content_field(
 /* After the last field: defaults and the name. */
 void content_finish(struct message *m, struct part *p, struct content *c);
 
-/* ---- html.c -----------------------------------------------------------------------------------
- */
+/* ---- html.c ------------------------------------------------------------------------------ */
 
 /* Append the visible text of source to out, up to its limit; URLs of attributes go to url_add. */
 void html_render(struct message *m, struct slice source, struct bytes *out);
 
-/* ---- html_tables.c ----------------------------------------------------------------------------
- */
+/* ---- html_tables.c ----------------------------------------------------------------------- */
 
 enum {
 	HTML_BLOCK = 1,     /* breaks lines, closes an open <p> */
@@ -140,7 +133,7 @@ enum {
 	END_GROUP = 64
 };
 struct html_element {
-	const char *name;
+	struct slice name;
 	uint16_t flags;
 	uint8_t is, ends; /* is: what it is ended as; ends: what its start tag ends */
 };
@@ -151,8 +144,7 @@ const struct html_element *html_element(struct slice name);
  */
 size_t html_reference(struct slice s, bool attribute, char *to, size_t *used);
 
-/* ---- url.c ------------------------------------------------------------------------------------
- */
+/* ---- url.c ------------------------------------------------------------------------------- */
 
 /* An absolute URL of ours (http, https, ftp, or without scheme "//host"), if it is one. */
 void url_add(struct message *m, struct slice url, bool html);

@@ -109,8 +109,7 @@ static bool comment_take(struct reader *r)
 	return true;
 }
 
-/* ---- results ----------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------- */
 
 static bool is_atom_text(struct slice s)
 {
@@ -137,6 +136,19 @@ static size_t last_at(struct slice s)
 	while (at > 0 && s.p[at - 1] != '@')
 		at--;
 	return at > 0 ? at - 1 : s.n;
+}
+
+/* Octets of no known charset are brought to UTF-8, as in the rest of the header. */
+static struct slice address_utf8(struct reader *r, struct slice s)
+{
+	struct bytes out = { 0 };
+
+	if (ascii_run(s) == s.n)
+		return s;
+	(void)charset_add(r->m, charset_find(SLICE("")), s, &out);
+	s = arena_copy(&r->m->arena, bytes_slice(&out));
+	bytes_free(&out);
+	return s.p != NULL ? s : SLICE("");
 }
 
 /* Without the route (RFC 5322 4.4 obs-route), the domain in lower case. */
@@ -167,7 +179,7 @@ static void mailbox_add(struct reader *r, struct slice name, struct slice addres
 		return;
 	r->out[r->n++] = (struct mailbox){
 		.name = words_decode(r->m, slice_trim(name)),
-		.address = address_of(r, address),
+		.address = address_utf8(r, address_of(r, address)),
 	};
 }
 
@@ -218,8 +230,7 @@ static void element_end(struct reader *r)
 	r->in_angle = r->had_angle = r->blank = r->literal = false;
 }
 
-/* ---- the list ---------------------------------------------------------------------------------
- */
+/* ---- the list ---------------------------------------------------------------------------- */
 
 static void angle_start(struct reader *r)
 {

@@ -29,8 +29,7 @@ void message_free(struct message *m)
 	message_start(m, max);
 }
 
-/* ---- header fields ----------------------------------------------------------------------------
- */
+/* ---- header fields ----------------------------------------------------------------------- */
 
 static void slice_move(struct slice *s, const struct bytes *from, const char *to)
 {
@@ -178,8 +177,7 @@ bool message_field(struct message *m, struct slice name, struct slice value, boo
 	return bytes_add(&m->header, SLICE("\r\n"));
 }
 
-/* ---- body -------------------------------------------------------------------------------------
- */
+/* ---- body -------------------------------------------------------------------------------- */
 
 static bool body_put(struct message *m, struct slice s)
 {
@@ -191,7 +189,15 @@ static bool body_put(struct message *m, struct slice s)
 		anomaly_fail(m, ANOMALY_TOO_LARGE);
 		s.n = room;
 	}
-	if (s.n == 0 || bytes_add(&m->body, s))
+	if (s.n == 0)
+		return true;
+	if (s.n < m->body.cap - m->body.n) { /* line by line from a file: spare the call */
+		memcpy(m->body.p + m->body.n, s.p, s.n);
+		m->body.n += s.n;
+		m->body.p[m->body.n] = '\0';
+		return true;
+	}
+	if (bytes_add(&m->body, s))
 		return true;
 	anomaly_fail(m, ANOMALY_MEMORY);
 	return false;
@@ -201,11 +207,12 @@ static bool body_put(struct message *m, struct slice s)
  */
 bool message_body(struct message *m, struct slice octets)
 {
-	const char *from = octets.p, *end = octets.p + octets.n, *at = from;
+	const char *from = octets.p, *at = from, *end;
 	bool good = true;
 
 	if (octets.n == 0)
 		return true;
+	end = octets.p + octets.n;
 	while (good && at < end) {
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
 
@@ -222,8 +229,7 @@ bool message_body(struct message *m, struct slice octets)
 	return good && body_put(m, slice_of(from, (size_t)(end - from)));
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------- */
 
 /* Take one line with its line end off *s. */
 static struct slice line_take(struct slice *s)
@@ -267,7 +273,8 @@ bool message_raw(struct message *m, struct slice file)
 			return false;
 		file = rest;
 	}
-	if (file.n > 0 && !bytes_reserve(&m->body, file.n < m->max ? file.n : m->max)) {
+	if (file.n > 0 &&
+	    !bytes_reserve(&m->body, (file.n < m->max ? file.n : m->max) + file.n / 32)) {
 		anomaly_fail(m, ANOMALY_MEMORY);
 		return false;
 	}

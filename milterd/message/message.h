@@ -84,7 +84,7 @@ struct message {
 	size_t part_count;
 	struct slice text; /* body.text: visible text of all text parts, UTF-8, HTML rendered; lines
 			    * end with LF */
-	struct slice html; /* body.html: sources of all text/html parts, UTF-8 */
+	struct slice html; /* body.html: sources of all HTML, attached pages included, UTF-8 */
 	struct url *urls;
 	size_t url_count;
 	struct part **attachments;

@@ -71,20 +71,16 @@ static struct part *part_new(struct message *m, struct part *parent)
 	return p;
 }
 
-/* ---- boundaries -------------------------------------------------------------------------------
- */
+/* ---- boundaries -------------------------------------------------------------------------- */
 
 /* FNV-1a */
-static uint32_t hash_add(uint32_t hash, struct slice s)
+static uint32_t hash_of(struct slice s)
 {
+	uint32_t hash = 2166136261u;
+
 	for (size_t i = 0; i < s.n; i++)
 		hash = (hash ^ (unsigned char)s.p[i]) * 16777619u;
 	return hash;
-}
-
-static uint32_t hash_of(struct slice s)
-{
-	return hash_add(2166136261u, s);
 }
 
 /* The level with that boundary: the innermost open one, else the innermost closed one; or -1. */
@@ -192,8 +188,7 @@ static struct slice boundary_guess(struct walk *w, struct slice body)
 	return SLICE("");
 }
 
-/* ---- a part's header section ------------------------------------------------------------------
- */
+/* ---- a part's header section ------------------------------------------------------------- */
 
 /* Take one field with its folds off *s. False where the line is none: it is taken off as well. */
 static bool field_take(struct slice *s, struct slice *name, struct slice *raw)
@@ -258,8 +253,7 @@ static size_t fields_read(struct walk *w, struct part *p, struct content *c, str
 	return content ? header.n : junk;
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------
- */
+/* ---- the walk ---------------------------------------------------------------------------- */
 
 /* The octets before `end`, without the line end that belongs to the delimiter. */
 static void body_end(struct walk *w, struct part *p, size_t end, bool delimiter)
@@ -438,8 +432,7 @@ static void root_walk(struct walk *w, struct message *m)
 	walk_run(w);
 }
 
-/* ---- bodies -----------------------------------------------------------------------------------
- */
+/* ---- bodies ------------------------------------------------------------------------------ */
 
 /* Base64 inside base64 shrinks, quoted-printable inside quoted-printable need not: what is decoded
  * in all is bounded by what came. */

@@ -148,8 +148,7 @@ struct slice params_plain(struct message *m, const struct params *p, struct slic
 	return value;
 }
 
-/* ---- RFC 2231 ---------------------------------------------------------------------------------
- */
+/* ---- RFC 2231 ---------------------------------------------------------------------------- */
 
 /* The sections of one parameter in order; the same number twice is a duplicate: the first is taken.
  */
@@ -170,7 +169,7 @@ static size_t sections_of(
 			anomaly_add(m, ANOMALY_DUPLICATE_PARAMETER);
 			continue;
 		}
-		memmove(v + at + 1, v + at, (n - at) * sizeof(*v));
+		memmove(v + at + 1, v + at, (n - at) * sizeof(struct param *));
 		v[at] = one;
 		n++;
 	}

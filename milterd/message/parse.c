@@ -12,8 +12,7 @@
 
 enum { META_LOOK = 1024 };
 
-/* ---- header fields ----------------------------------------------------------------------------
- */
+/* ---- header fields ----------------------------------------------------------------------- */
 
 static bool has_bare_cr(struct slice raw)
 {
@@ -61,8 +60,7 @@ static void header_parse(struct message *m)
 	}
 }
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text -------------------------------------------------------------------------------- */
 
 static bool is_html(const struct part *p)
 {
@@ -198,11 +196,44 @@ static void text_add(struct message *m, const struct part *p, size_t max)
 		anomaly_add(m, ANOMALY_TEXT_CUT);
 }
 
+/* A page that is attached opens in a browser with one click: its source and its links are the
+ * message's, its text is not. */
+static bool is_attached_page(const struct part *p)
+{
+	static const char *const endings[] = { ".htm", ".html", ".shtml", ".xhtml" };
+
+	if (!p->leaf || is_shown(p))
+		return false;
+	for (size_t i = 0; i < COUNT(endings); i++)
+		if (slice_iends(p->name, slice_z(endings[i])))
+			return true;
+	return is_html(p) || slice_eq(p->type, SLICE("application/xhtml+xml"));
+}
+
+static void page_add(struct message *m, const struct part *p, size_t max)
+{
+	struct bytes *out = &m->text_store;
+	size_t from = out->n;
+	bool cut = false;
+	struct slice source = charset_text(m, charset_of(m, p), p->body, max, &cut);
+
+	html_add(m, source, max);
+	html_render(m, source, out);
+	out->n = from;
+	if (out->p != NULL)
+		out->p[from] = '\0';
+	if (cut)
+		anomaly_add(m, ANOMALY_TEXT_CUT);
+}
+
 static void texts_parse(struct message *m, size_t max)
 {
-	for (struct part *p = m->root; p != NULL; p = part_next(p))
+	for (struct part *p = m->root; p != NULL; p = part_next(p)) {
 		if (is_shown(p) && p->body.n > 0)
 			text_add(m, p, max);
+		else if (is_attached_page(p) && p->body.n > 0)
+			page_add(m, p, max);
+	}
 	if (m->text_store.failed || m->html_store.failed)
 		anomaly_fail(m, ANOMALY_MEMORY);
 	m->text = m->text_store.n > 0 ? bytes_slice(&m->text_store) : SLICE("");
@@ -211,8 +242,7 @@ static void texts_parse(struct message *m, size_t max)
 	urls_find(m, m->text);
 }
 
-/* ---- attachments ------------------------------------------------------------------------------
- */
+/* ---- attachments ------------------------------------------------------------------------- */
 
 static bool is_attachment(const struct part *p)
 {
@@ -242,7 +272,7 @@ static void attachments_parse(struct message *m)
 		p->attachment = is_attachment(p);
 		n += p->attachment;
 	}
-	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(*m->attachments))) == NULL)
+	if (n == 0 || (m->attachments = arena_take(&m->arena, n * sizeof(struct part *))) == NULL)
 		return;
 	for (struct part *p = m->root; p != NULL; p = part_next(p)) {
 		if (!p->attachment)

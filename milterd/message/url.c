@@ -70,8 +70,7 @@ static bool set_grow(struct message *m)
 	return true;
 }
 
-/* ---- taking apart -----------------------------------------------------------------------------
- */
+/* ---- taking apart ------------------------------------------------------------------------ */
 
 /* What stands behind "http:" and the like, with its slashes; .p NULL when the scheme is not one of
  * ours. Browsers take any number of slashes and backslashes. */
@@ -108,19 +107,19 @@ static struct slice host_of(struct slice authority)
 }
 
 /* One octet of a host at *i, percent-decoded; browsers take three more dots for a dot (UTS 46). */
-static char host_octet(struct slice host, size_t *i)
+static char host_octet(struct slice host, size_t *i, bool decode)
 {
 	static const char *const dots[] = { "\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1" };
 	const char *p = host.p + *i;
 	size_t left = host.n - *i;
 	int high, low;
 
-	for (size_t k = 0; k < COUNT(dots); k++)
+	for (size_t k = 0; p[0] & 0x80 && k < COUNT(dots); k++)
 		if (left >= 3 && memcmp(p, dots[k], 3) == 0) {
 			*i += 3;
 			return '.';
 		}
-	if (left >= 3 && p[0] == '%' && (high = hex_value(p[1])) >= 0 &&
+	if (decode && left >= 3 && p[0] == '%' && (high = hex_value(p[1])) >= 0 &&
 	    (low = hex_value(p[2])) >= 0) {
 		*i += 3;
 		return ascii_lower((char)(high << 4 | low));
@@ -129,20 +128,30 @@ static char host_octet(struct slice host, size_t *i)
 	return ascii_lower(p[0]);
 }
 
-/* Lower case, decoded, without a final dot; "" where it is longer than a name can be. */
-static struct slice host_clean(struct message *m, struct slice host)
+/* The octets put to text, which has room for HOST_MAX; 0 where it is longer than a name can be. */
+static size_t host_put(struct slice host, char *text, bool decode)
 {
-	char text[HOST_MAX + 1];
 	size_t n = 0;
-	struct slice copy;
 
 	for (size_t i = 0; i < host.n;) {
 		if (n == HOST_MAX)
-			return SLICE("");
-		text[n++] = host_octet(host, &i);
+			return 0;
+		text[n++] = host_octet(host, &i, decode);
 	}
 	while (n > 0 && text[n - 1] == '.')
 		n--;
+	return n;
+}
+
+/* Lower case, without a final dot, decoded where that makes text. */
+static struct slice host_clean(struct message *m, struct slice host)
+{
+	char text[HOST_MAX];
+	size_t n = host_put(host, text, true);
+	struct slice copy;
+
+	if (!utf8_valid(slice_of(text, n)))
+		n = host_put(host, text, false);
 	if (n == host.n && memcmp(text, host.p, n) == 0)
 		return host;
 	copy = arena_copy(&m->arena, slice_of(text, n));
@@ -205,8 +214,7 @@ void url_add(struct message *m, struct slice url, bool html)
 		url_keep(m, url, host, html);
 }
 
-/* ---- finding ----------------------------------------------------------------------------------
- */
+/* ---- finding ----------------------------------------------------------------------------- */
 
 /* What an octet is to a URL in text: part of it, its end, or left off where it stands last. */
 enum { INSIDE, ENDS, TRAILS };

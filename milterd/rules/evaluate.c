@@ -356,5 +356,10 @@ bool evaluation_run(struct evaluation *ev, enum stage stage)
 		run_early(ev, stage);
 	else if (!is_final(ev) || ev->final_of_recipient)
 		run_late(ev, stage);
-	return is_final(ev) || stage == STAGE_EOM;
+	if (!is_final(ev) && stage != STAGE_EOM)
+		return false;
+	/* It will be asked for at once; made here, a want of memory shows in the arena before the
+	 * caller acts on it. */
+	(void)evaluation_verdict(ev);
+	return true;
 }

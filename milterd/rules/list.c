@@ -170,6 +170,12 @@ bool domain_within(struct slice name, struct slice domain)
 	return name.n == domain.n || name.p[name.n - domain.n - 1] == '.';
 }
 
+static bool domain_octet(char c)
+{
+	return ascii_alpha(c) || ascii_digit(c) || c == '-' || c == '_' || c == '.' ||
+	    (c & 0x80) != 0;
+}
+
 static int add_domain(struct list *l, struct slice item, struct err *e)
 {
 	struct slice name = item;
@@ -179,8 +185,7 @@ static int add_domain(struct list *l, struct slice item, struct err *e)
 	if (name.n > 0 && name.p[name.n - 1] == '.')
 		name.n--;
 	for (size_t i = 0; i < name.n; i++)
-		if (!ascii_alpha(name.p[i]) && !ascii_digit(name.p[i]) && (name.p[i] & 0x80) == 0 &&
-		    memchr("-_.", name.p[i], 3) == NULL)
+		if (!domain_octet(name.p[i]))
 			return err_set(
 			    e, "\"%.*s\" is no domain", SLICE_ARG(slice_sub(item, 0, 80)));
 	if (name.n == 0 || name.n > 255)

@@ -2,6 +2,7 @@
 
 #include "milterd/rules/loader.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "weir/file.h"
@@ -20,7 +21,7 @@ static const struct kind {
 	const char *name;
 	enum list_kind kind;
 } kinds[] = {
-	{ "strings", LIST_STRINGS },
+	{ "strings", LIST_STRINGS }, /* what a file holds that does not say */
 	{ "domains", LIST_DOMAINS },
 	{ "addresses", LIST_NETWORKS },
 	{ "networks", LIST_NETWORKS },
@@ -169,8 +170,9 @@ static const struct kind *kind_of(struct loader *l, const struct reading *r)
 {
 	const struct kind *of_file = r->file_type != NULL ? r->file_type
 	    : r->kind != NULL                             ? r->kind
-							  : kind_find("strings");
+							  : &kinds[0];
 
+	assert(r->items == NULL || r->kind != NULL);
 	if (r->items == NULL && r->file == NULL) {
 		(void)complain(
 		    l, true, "a list needs items (\"strings\", \"domains\", ...) or a \"file\"");

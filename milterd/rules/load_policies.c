@@ -32,7 +32,7 @@ static int load_prefix_when_tagged(
     struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
 	(void)row;
-	return load_template(l, text_of(v), &((struct headers *)into)->subject_prefix_when_tagged);
+	return load_line(l, v, &((struct headers *)into)->subject_prefix_when_tagged);
 }
 
 /* Tagged is what the verdict tags or quarantines. */
@@ -163,7 +163,7 @@ static int load_at(struct loader *l, const struct key_row *row, json_t *v, void 
 		return -1;
 	json_object_foreach(v, key, action)
 	{
-		struct threshold t;
+		struct threshold t = { 0 };
 		size_t was = loader_enter(l, slice_z(key));
 
 		if (threshold_at(l, key, &t.at) < 0 || threshold_action(l, action, &t.action) < 0)
@@ -204,7 +204,7 @@ static int load_reason(struct loader *l, const struct key_row *row, json_t *v, v
 	(void)row;
 	if (json_string_length(v) == 0)
 		return complain(l, false, "must be the reason that the queue shows");
-	return load_template(l, text_of(v), &((struct policy *)into)->quarantine);
+	return load_line(l, v, &((struct policy *)into)->quarantine);
 }
 
 static int load_policy_headers(struct loader *l, const struct key_row *row, json_t *v, void *into)

@@ -7,124 +7,6 @@
 
 enum { RULES_MAX = 20000, NAME_MAX_OCTETS = 64, SCORE_MAX = 1000, DELAY_MAX_MS = 300000 };
 
-/* ---- what several keys share ---- */
-
-int load_texts(struct loader *l, json_t *v, struct texts *out)
-{
-	size_t n = json_is_string(v) ? 1 : json_array_size(v);
-
-	if ((out->v = loader_take(l, (n + 1) * sizeof(*out->v))) == NULL)
-		return -1;
-	for (out->n = 0; out->n < n; out->n++) {
-		const json_t *one = json_is_string(v) ? v : json_array_get(v, out->n);
-
-		if ((out->v[out->n] = loader_text(l, text_of(one))) == NULL)
-			return -1;
-	}
-	return 0;
-}
-
-int edits_add(struct loader *l, struct edit_rows *into, enum edit_kind kind, struct slice name,
-    const struct template *value)
-{
-	struct edit_row *row = loader_take(l, sizeof(*row));
-	const char *copy = loader_text(l, name);
-
-	if (row == NULL || copy == NULL)
-		return -1;
-	*row = (struct edit_row){ .kind = kind, .name = slice_of(copy, name.n), .value = value };
-	if (into->first == NULL)
-		into->first = row;
-	else
-		*into->last = row;
-	into->last = &row->next;
-	return 0;
-}
-
-/* RFC 5322 3.6.8: printable ASCII but the colon. */
-static int check_field_name(struct loader *l, struct slice name, bool may_be_prefix)
-{
-	if (may_be_prefix && name.n > 1 && name.p[name.n - 1] == '*')
-		name.n--;
-	if (name.n == 0 || name.n > 76)
-		return complain(l, true, "a header field's name has 1..76 octets");
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] <= 0x20 || name.p[i] == 0x7f || (name.p[i] & 0x80) != 0 ||
-		    name.p[i] == ':' || name.p[i] == '*')
-			return complain(
-			    l, true, "\"%.*s\" is no name of a header field", SLICE_ARG(name));
-	return 0;
-}
-
-/* Text that goes into a header field: a line end in it would begin another field. */
-static int load_line(struct loader *l, json_t *v, const struct template **out)
-{
-	struct slice s = text_of(v);
-
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return complain(l, false, "must not hold control characters or line ends");
-	return load_template(l, s, out);
-}
-
-int load_fields(struct loader *l, json_t *v, enum edit_kind kind, struct edit_rows *into)
-{
-	const struct template *value;
-	const char *name;
-	json_t *text;
-	int rc = 0;
-
-	json_object_foreach(v, name, text)
-	{
-		size_t was = loader_enter(l, slice_z(name));
-
-		if (check_field_name(l, slice_z(name), false) < 0)
-			rc = -1;
-		else if (!json_is_string(text))
-			rc = wrong_type(l, "text", text);
-		else if (load_line(l, text, &value) < 0)
-			rc = -1;
-		else
-			rc |= edits_add(l, into, kind, slice_z(name), value);
-		loader_leave(l, was);
-	}
-	return rc;
-}
-
-int load_removals(struct loader *l, json_t *v, struct edit_rows *into)
-{
-	size_t i;
-	json_t *name;
-	int rc = 0;
-
-	json_array_foreach(v, i, name)
-	{
-		size_t was = loader_enter_index(l, i);
-
-		if (check_field_name(l, text_of(name), true) < 0)
-			rc = -1;
-		else
-			rc |= edits_add(l, into, EDIT_REMOVE_HEADER, text_of(name), NULL);
-		loader_leave(l, was);
-	}
-	return rc;
-}
-
-/* Addresses in rules are plain: local@domain without quotes, spaces and brackets. */
-static int check_address(struct loader *l, struct slice s)
-{
-	size_t at = slice_find(s, '@');
-	bool good = at > 0 && at + 1 < s.n && s.n <= 254 &&
-	    slice_find(slice_sub(s, at + 1, s.n), '@') == s.n - at - 1;
-
-	for (size_t i = 0; i < s.n; i++)
-		good = good && (unsigned char)s.p[i] > 0x20 && s.p[i] != 0x7f &&
-		    memchr("<>()\",;:\\", s.p[i], 9) == NULL;
-	return good ? 0
-		    : complain(l, false, "\"%.*s\" is no address (local@domain)",
-			  SLICE_ARG(slice_sub(s, 0, 100)));
-}
-
 /* ---- the keys of a rule ---- */
 
 static int load_about(struct loader *l, const struct key_row *row, json_t *v, void *into)
@@ -147,8 +29,14 @@ static int load_group(struct loader *l, const struct key_row *row, json_t *v, vo
 
 static int load_when(struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
+	struct rule *r = into;
+	int rc;
+
 	(void)row;
-	return load_condition(l, v, &((struct rule *)into)->when);
+	l->saw_recipients = false;
+	rc = load_condition(l, v, &r->when);
+	r->reads_rcpt = l->saw_recipients;
+	return rc;
 }
 
 static int load_score(struct loader *l, const struct key_row *row, json_t *v, void *into)
@@ -247,7 +135,7 @@ static int load_rule_removals(struct loader *l, const struct key_row *row, json_
 
 static int load_prefix(struct loader *l, const struct key_row *row, json_t *v, void *into)
 {
-	const struct template *value;
+	const struct template *value = NULL;
 	enum stage was = l->latest;
 
 	(void)row;
@@ -260,7 +148,7 @@ static int load_rcpt(struct loader *l, json_t *v, enum edit_kind kind, struct ru
 {
 	const struct template *value;
 
-	if (check_address(l, text_of(v)) < 0 || load_template(l, text_of(v), &value) < 0)
+	if (load_address(l, text_of(v)) < 0 || load_template(l, text_of(v), &value) < 0)
 		return -1;
 	return edits_add(l, &r->edits, kind, SLICE(""), value);
 }
@@ -451,89 +339,6 @@ static int load_rule(struct loader *l, struct rule *r)
 	if (rc == 0 && r->when == 0 && !l->incomplete)
 		rc = complain(l, true, "a rule needs \"when\", its condition");
 	return rc;
-}
-
-/* ---- where rules stand: one pass over each file ---- */
-
-struct lines {
-	const char *p, *end;
-	unsigned line, depth;
-};
-
-/* The string at p, without quotes; p moves behind it. */
-static struct slice lines_string(struct lines *at)
-{
-	const char *from = ++at->p;
-
-	while (at->p < at->end && *at->p != '"')
-		at->p += *at->p == '\\' && at->p + 1 < at->end ? 2 : 1;
-	return slice_of(from, (size_t)((at->p < at->end ? at->p++ : at->p) - from));
-}
-
-static bool lines_key(struct lines *at)
-{
-	const char *p = at->p;
-
-	while (p < at->end && ascii_space(*p))
-		p++;
-	return p < at->end && *p == ':';
-}
-
-static void note_line(
-    struct loader *l, const struct json_file *j, unsigned file, struct slice name, unsigned line)
-{
-	const json_t *number = json_object_getn(l->rule_numbers, name.p, name.n);
-	const json_t *its = json_object_getn(json_object_get(j->root, "rules"), name.p, name.n);
-	struct rule *r;
-
-	if (number == NULL)
-		return;
-	r = &l->rs->rules[json_integer_value(number)];
-	/* The condition is the rule; a local file that only changes the score does not move it. */
-	if (r->line > 0 && json_object_get(its, "when") == NULL)
-		return;
-	r->line = line;
-	r->file_index = file;
-}
-
-static void note_lines(struct loader *l, unsigned file)
-{
-	const struct json_file *j = &l->files[file];
-	struct lines at = { .p = j->text, .end = j->text + j->n, .line = 1 };
-	bool in_rules = false;
-
-	while (at.p < at.end) {
-		char c = *at.p;
-
-		if (c == '"') {
-			struct slice s = lines_string(&at);
-			bool key = at.depth <= 2 && lines_key(&at);
-
-			if (key && at.depth == 1)
-				in_rules = slice_eq(s, SLICE("rules"));
-			else if (key && at.depth == 2 && in_rules)
-				note_line(l, j, file, s, at.line);
-			continue;
-		}
-		at.line += c == '\n';
-		at.depth += c == '{' || c == '[';
-		at.depth -= c == '}' || c == ']';
-		at.p++;
-	}
-}
-
-static int place_rules(struct loader *l)
-{
-	struct ruleset *rs = l->rs;
-
-	for (unsigned i = 0; i < l->file_count; i++)
-		note_lines(l, i);
-	for (size_t i = 0; i < rs->rule_count; i++) {
-		rs->rules[i].file = loader_text(l, slice_z(l->files[rs->rules[i].file_index].path));
-		if (rs->rules[i].file == NULL)
-			return -1;
-	}
-	return 0;
 }
 
 int load_rules(struct loader *l, json_t *rules)

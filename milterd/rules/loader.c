@@ -80,13 +80,12 @@ const struct json_file *loader_source(const struct loader *l, const char *pointe
 	}
 }
 
-static void tell(
-    struct loader *l, enum finding_level level, bool key, const char *format, va_list ap)
+enum { FINDING_TEXT = 800 };
+
+static void tell(struct loader *l, enum finding_level level, bool key, const char *text)
 {
-	char text[800];
 	const struct json_file *j;
 
-	(void)vsnprintf(text, sizeof(text), format, ap);
 	/* Past this nothing is kept, so no position need be looked for either. */
 	if (l->f->n >= FINDINGS_MAX) {
 		(void)findings_add(l->f, level, "%s", text);
@@ -100,21 +99,25 @@ static void tell(
 
 int complain(struct loader *l, bool key, const char *format, ...)
 {
+	char text[FINDING_TEXT];
 	va_list ap;
 
 	va_start(ap, format);
-	tell(l, FINDING_ERROR, key, format, ap);
+	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	tell(l, FINDING_ERROR, key, text);
 	return -1;
 }
 
 void warn(struct loader *l, bool key, const char *format, ...)
 {
+	char text[FINDING_TEXT];
 	va_list ap;
 
 	va_start(ap, format);
-	tell(l, FINDING_WARNING, key, format, ap);
+	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	tell(l, FINDING_WARNING, key, text);
 }
 
 int complain_memory(struct loader *l)
@@ -367,7 +370,6 @@ static int fact_number(struct loader *l, struct fact_ref *ref, uint32_t *fact)
 int loader_fact(struct loader *l, struct slice name, uint32_t *fact, const char **member,
     enum fact_type *type, struct err *e)
 {
-	struct slice list = name, of = { 0 };
 	size_t at = slice_find_slice(name, SLICE("[]."));
 	struct fact_ref ref;
 
@@ -376,19 +378,16 @@ int loader_fact(struct loader *l, struct slice name, uint32_t *fact, const char 
 		return -1;
 	*type = ref.type;
 	if (at < name.n) {
-		of = slice_sub(name, at + 3, name.n);
-		list = slice_sub(name, 0, at);
 		fact_ref_free(&ref);
-		if (catalogue_find(list, &ref, e) < 0)
+		if (catalogue_find(slice_sub(name, 0, at), &ref, e) < 0)
 			return -1;
-		if ((*member = loader_text(l, of)) == NULL) {
+		if ((*member = loader_text(l, slice_sub(name, at + 3, name.n))) == NULL) {
 			fact_ref_free(&ref);
 			return err_set(e, "out of memory");
 		}
 	}
 	if (ref.stage > l->latest)
 		l->latest = ref.stage;
-	if (l->rule != NULL && ref.stage == STAGE_RCPT)
-		l->rule->reads_rcpt = true;
+	l->saw_recipients |= ref.stage == STAGE_RCPT && ref.type == FACT_STRINGS;
 	return fact_number(l, &ref, fact) < 0 ? err_set(e, "out of memory") : 0;
 }

@@ -25,8 +25,9 @@ struct loader {
 	struct rule *rule;      /* the one that is being loaded, or NULL */
 	const char *element_of; /* inside some, every, none: the list's name */
 	unsigned depth;
-	enum stage latest; /* of the facts that were asked since the caller reset it */
-	bool facts_only;   /* rules and groups cannot be asked here (policies) */
+	bool saw_recipients; /* a fact of all recipients was asked, likewise */
+	enum stage latest;   /* of the facts that were asked since the caller reset it */
+	bool facts_only;     /* rules and groups cannot be asked here (policies) */
 	bool out_of_memory;
 	/* A file could not be read: what others refer to may stand there, so names that are not
 	 * found are no finding. */
@@ -149,6 +150,12 @@ int load_removals(struct loader *l, json_t *v, struct edit_rows *into);
 int edits_add(struct loader *l, struct edit_rows *into, enum edit_kind kind, struct slice name,
     const struct template *value);
 
+/* Is it an address that a rule may name? A finding where it is not. */
+int load_address(struct loader *l, struct slice s);
+/* Note file and line of each rule. */
+int place_rules(struct loader *l);
+/* A text for a header field or a queue: no line ends. */
+int load_line(struct loader *l, json_t *v, const struct template **out);
 /* A text with ${...}; notes the stages of the facts in it. */
 int load_template(struct loader *l, struct slice text, const struct template **out);
 /* The same for a reply: its class must be that of the action. */

@@ -160,6 +160,27 @@ static bool sort_rules(struct walk *w)
 	return true;
 }
 
+/* A rule of a later stage sees all recipients at once, and one that fits is enough: whoever adds
+ * that one to his list gets the message to all of them. */
+static void warn_of_recipients(struct loader *l)
+{
+	size_t was = loader_enter(l, SLICE("rules"));
+
+	for (size_t i = 0; i < l->rs->rule_count; i++) {
+		const struct rule *r = &l->rs->rules[i];
+		size_t name;
+
+		if (!r->reads_rcpt || r->stage <= STAGE_RCPT || r->shadow ||
+		    (r->action != ACTION_ACCEPT && r->action != ACTION_DISCARD))
+			continue;
+		name = loader_enter(l, slice_z(r->name));
+		(void)loader_enter(l, slice_z(action_names[r->action]));
+		warn(l, true, "goes for all recipients when one of them fits: use a policy");
+		loader_leave(l, name);
+	}
+	loader_leave(l, was);
+}
+
 int order_rules(struct loader *l)
 {
 	struct walk w = { .l = l, .n = l->rs->rule_count };
@@ -176,6 +197,8 @@ int order_rules(struct loader *l)
 		(void)complain_memory(l);
 	else if ((rc = walk_all(&w)) == 0 && !sort_rules(&w))
 		rc = complain_memory(l);
+	if (rc == 0)
+		warn_of_recipients(l);
 	free(w.base);
 	free(w.order);
 	free(w.stack);

@@ -11,18 +11,18 @@
 #include "weir/log.h"
 
 enum {
-	MATCH_LIMIT = 100000,    /* backtracking points at one place of a text */
+	MATCH_LIMIT = 50000,     /* backtracking points at one place of a text */
 	DEPTH_LIMIT = 10000,     /* nested backtracking, where the JIT is not used */
 	HEAP_LIMIT_KIB = 16384,  /* memory of one match, likewise */
 	JIT_STACK_MAX = 1 << 20, /* octets */
 	/* The limits above do not see a pattern that is merely quadratic. In a text that is longer
 	 * than this the clock is looked at every few starting places. */
-	TEXT_SHORT = 2048,
+	TEXT_SHORT = 4096,
 	STARTS_MIN = 16,
-	STARTS_MAX = 512,
-	STEPS_UNWATCHED = 64 << 20, /* starting places times octets between two looks */
-	BUDGET_MS = 250,            /* processor time of one pattern in one long text */
-	BUDGET_ALL_MS = 2000,       /* of all patterns over one message */
+	STARTS_MAX = 4096,
+	STEPS_UNWATCHED = 512 << 20, /* starting places times octets between two looks */
+	BUDGET_MS = 250,             /* processor time of one pattern in one long text */
+	BUDGET_ALL_MS = 2000,        /* of all patterns over one message */
 	MEMO_MAX = 1 << 16
 };
 
@@ -173,6 +173,7 @@ struct pattern_scan {
 	struct memo *memo;      /* open addressing, at most half full */
 	size_t memo_n, memo_cap;
 	int64_t spent_ns;
+	bool told; /* one line in the log for one message is enough */
 };
 
 struct pattern_scan *pattern_scan_new(const struct pattern_set *set)
@@ -326,7 +327,9 @@ static enum pattern_result look(
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;
 	if (rc < 0) {
-		log_event(LOG_LEVEL_WARN, "pattern_limit", "pattern", p->source.p, NULL);
+		if (!scan->told)
+			log_event(LOG_LEVEL_WARN, "pattern_limit", "pattern", p->source.p, NULL);
+		scan->told = true;
 		return PATTERN_GAVE_UP;
 	}
 	at = pcre2_get_ovector_pointer(scan->data);

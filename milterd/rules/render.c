@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "weir/smtp_reply.h"
+
 enum { LEVEL_MAX = 50, FOLD_AT = 74, TESTS_MAX = 2000 };
 
 /* ---- facts ---- */
@@ -156,10 +158,11 @@ static void add_pseudo(const struct verdict *v, enum pseudo which, enum render_f
 struct slice render(
     struct evaluation *ev, const struct template *t, enum render_for use, struct slice name)
 {
-	struct bytes out = { .max = RENDER_MAX };
+	struct bytes out = { .max = use == RENDER_REPLY ? SMTP_REPLY_MAX - 1 : RENDER_MAX };
 	struct slice text;
 
-	for (size_t i = 0; i < t->n; i++) {
+	/* What does not fit is cut behind the last piece that does. */
+	for (size_t i = 0; i < t->n && !out.failed; i++) {
 		const struct piece *p = &t->v[i];
 
 		if (p->kind == PIECE_TEXT)

@@ -143,7 +143,7 @@ struct verdict {
 	size_t symbol_count;
 	const struct edit *edits; /* all of them, header fields of the policy included, in order */
 	size_t edit_count;
-	int64_t delay_ms;
+	int64_t delay_ms; /* asked for by rules that fired in the last evaluation_run */
 };
 /* The verdict so far; valid as long as the evaluation's arena. */
 const struct verdict *evaluation_verdict(struct evaluation *ev);

@@ -106,7 +106,7 @@ struct rule {
 	unsigned line;
 	unsigned file_index;
 	enum stage stage;
-	bool reads_rcpt; /* a fact of a single recipient, itself or through others */
+	bool reads_rcpt; /* its condition asks for recipients, itself or through others */
 	double score;
 	bool shadow, tag;
 	uint32_t when;

@@ -30,12 +30,8 @@ static void make_symbols(struct evaluation *ev)
 
 	if (symbols == NULL)
 		return;
-	for (size_t i = 0; i < ev->fired_count; i++) {
+	for (size_t i = 0; i < ev->fired_count; i++)
 		symbols[i] = symbol_of(ev, &ev->fired[i]);
-		if (!symbols[i].shadow)
-			v->score += symbols[i].score;
-	}
-	v->score = score_rounded(v->score);
 	v->symbols = symbols;
 	v->symbol_count = ev->fired_count;
 }
@@ -43,6 +39,17 @@ static void make_symbols(struct evaluation *ev)
 static const struct rule *rule_of(const struct evaluation *ev, const struct fired *f)
 {
 	return &ev->rs->rules[f->rule];
+}
+
+/* Apart from the symbols, so that it is right even where there is no memory for them. */
+static void make_score(struct evaluation *ev)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < ev->fired_count; i++)
+		if (!rule_of(ev, &ev->fired[i])->shadow)
+			sum += rule_of(ev, &ev->fired[i])->score;
+	ev->verdict.score = score_rounded(sum);
 }
 
 static void make_delay(struct evaluation *ev)
@@ -232,6 +239,7 @@ const struct verdict *evaluation_verdict(struct evaluation *ev)
 		.stage = ev->ran >= 0 ? (enum stage)ev->ran : STAGE_CONNECT,
 	};
 	make_symbols(ev);
+	make_score(ev);
 	make_delay(ev);
 	if (ev->final_rule != NONE)
 		decide_by_rule(ev);

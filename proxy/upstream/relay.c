@@ -8,6 +8,7 @@
 #include <event2/event_struct.h>
 
 #include "backend.h"
+#include "parameters.h"
 #include "weir/log.h"
 
 /* An idle SMTP session holds no backend connection for longer than this. */
@@ -190,64 +191,16 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 
 /* ---- what is sent ------------------------------------------------------------------------- */
 
-/* Which extension a parameter needs at the backend. What it does not list is not sent (W111). */
-static const struct {
-	struct slice keyword;
-	enum extension needs;
-} needs[] = {
-	{ SLICE("SIZE"), EXTENSION_SIZE },
-	{ SLICE("BODY"), EXTENSION_8BITMIME },
-	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
-	{ SLICE("RET"), EXTENSION_DSN },
-	{ SLICE("ENVID"), EXTENSION_DSN },
-	{ SLICE("NOTIFY"), EXTENSION_DSN },
-	{ SLICE("ORCPT"), EXTENSION_DSN },
-};
-
-static bool may_send(struct slice parameter, unsigned extensions)
-{
-	struct slice keyword = slice_cut(&parameter, '=');
-
-	for (size_t i = 0; i < COUNT(needs); i++)
-		if (slice_ieq(keyword, needs[i].keyword))
-			return (extensions & needs[i].needs) != 0;
-	return false;
-}
-
-static void add_parameters(struct bytes *out, const char *parameters, unsigned extensions)
-{
-	struct slice rest = slice_z(parameters);
-
-	while (rest.n > 0) {
-		struct slice one = slice_cut(&rest, ' ');
-
-		if (may_send(one, extensions)) {
-			(void)bytes_addc(out, ' ');
-			(void)bytes_add(out, one);
-		}
-	}
-}
-
-static bool has_parameter(const char *parameters, struct slice wanted)
-{
-	struct slice rest = slice_z(parameters);
-
-	while (rest.n > 0)
-		if (slice_ieq(slice_cut(&rest, ' '), wanted))
-			return true;
-	return false;
-}
-
 /* W112: what the message needs and the backend cannot do is refused, never transcoded. */
 static bool check_abilities(struct relay *r)
 {
 	unsigned extensions = backend_abilities(r->backend)->extensions;
 	const char *parameters = r->mail->parameters;
 
-	if (!(extensions & EXTENSION_SMTPUTF8) && has_parameter(parameters, SLICE("SMTPUTF8")))
+	if (!(extensions & EXTENSION_SMTPUTF8) && parameters_have(parameters, SLICE("SMTPUTF8")))
 		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
 	else if (!(extensions & EXTENSION_8BITMIME) &&
-	    has_parameter(parameters, SLICE("BODY=8BITMIME")))
+	    parameters_have(parameters, SLICE("BODY=8BITMIME")))
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
 	return r->refusal.reply.code == 0;
 }
@@ -260,7 +213,7 @@ static void send_path(struct relay *r, enum backend_verb verb, const char *comma
 	(void)bytes_add(out, slice_z(command));
 	(void)bytes_add(out, slice_z(address));
 	(void)bytes_addc(out, '>');
-	add_parameters(out, parameters, backend_abilities(r->backend)->extensions);
+	parameters_write(parameters, backend_abilities(r->backend)->extensions, out);
 	(void)bytes_add(out, SLICE("\r\n"));
 }
 

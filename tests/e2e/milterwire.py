@@ -9,11 +9,11 @@ NO = {"C": 0x1, "H": 0x2, "M": 0x4, "R": 0x8, "B": 0x10, "L": 0x20, "N": 0x40, "
 
 
 class Mta:
-    def __init__(self, path, actions=ALL_ACTIONS, protocol=ALL_PROTOCOL):
+    def __init__(self, path, actions=ALL_ACTIONS, protocol=ALL_PROTOCOL, version=6):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
         self.socket.connect(str(path))
-        self.send("O", struct.pack(">III", 6, actions, protocol))
+        self.send("O", struct.pack(">III", version, actions, protocol))
         code, payload = self.read()
         assert code == "O", code
         self.version, self.actions, self.protocol = struct.unpack(">III", payload[:12])

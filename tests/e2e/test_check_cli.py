@@ -220,3 +220,12 @@ def test_daemon_and_command_line_agree(tmp_path):
             assert "score=%.2f/" % verdict["score"] in line
     finally:
         assert milterd.stop() == 0
+
+
+def test_without_leaves_a_provider_out(tmp_path):
+    rules = {"rules": {"V": {"when": {"virus.found": {"unknown": True}}, "score": 1}, "B": {"when": {"bayes.spam": {"unknown": True}}, "score": 1}}}
+    folder = Milterd(tmp_path, rules=rules, start=False, antivirus={"enabled": True, "database": str(tmp_path / "nothing")})
+    _, verdict, errors = check(folder, HAM)
+    assert verdict["score"] == 2 and "not scanned for viruses" in errors and "bayes is unknown" in errors
+    _, verdict, errors = check(folder, HAM, "--without", "virus,bayes,dns")
+    assert verdict["score"] == 2 and not errors

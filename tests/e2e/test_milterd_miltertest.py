@@ -1,12 +1,19 @@
 """weir-milterd as an MTA sees it: miltertest's scripts for each stage, raw packets for the rest."""
 import concurrent.futures
+import os
+import pathlib
+import pwd
 import re
+import resource
+import shutil
 import subprocess
+import tempfile
 import textwrap
+import time
 
 import pytest
 
-from milterdlib import Milterd, until
+from milterdlib import BUILD, Milterd, until
 from milterwire import NR, Mta
 
 GO = """
@@ -331,3 +338,185 @@ def test_an_mta_that_offers_too_little_gets_no_half_verdict(milterd):
     mta.quit()
 
 
+
+
+SESSION_RULES = {"rules": {
+    "TLS_OLD": {"when": {"tls.version": "TLSv1", "tls.cipher": "RC4-SHA"}, "reject": "550 5.7.1 old TLS"},
+    "KNOWN_USER": {"when": {"auth.user": "ann", "auth.mechanism": "PLAIN"}, "accept": True},
+    "NO_NAME": {"when": {"client.name": {"exists": False}}, "score": 1},
+    "LARGE": {"when": {"mail.size": {"gt": 1000000}}, "reject": "552 5.3.4 ${mail.size} octets are too much"},
+    "SUBMISSION": {"when": {"listener.name": "submission", "client.port": 4321}, "score": 2},
+    "SLOW": {"when": {"mail.address": "slow@client.example"}, "delay_ms": 300},
+    "MANY_LINES": {"when": {"mail.address": "lines@client.example"}, "reject": "550-5.7.1 first 50%\n550 5.7.1 second"},
+    "REFUSED": {"when": {"body.text": {"contains": "refuse this body"}}, "reject": "554 5.7.1 no"},
+}, "headers": {"remove": ["X-Spam-*"]}}
+
+
+@pytest.fixture(scope="module")
+def session_rules(tmp_path_factory):
+    milterd = Milterd(tmp_path_factory.mktemp("s"), rules=SESSION_RULES)
+    yield milterd
+    assert milterd.stop() == 0
+
+
+def test_macros_become_facts(session_rules):
+    mta = Mta(session_rules.socket_path)
+    mta.connect(name="[198.51.100.7]", macros={"j": "mx", "{daemon_name}": "submission"})
+    mta.helo(macros={"{tls_version}": "TLSv1", "{cipher}": "RC4-SHA"})
+    assert mta.mail() == ("y", b"550 5.7.1 old TLS\0")
+    mta.helo(macros={"{tls_version}": "TLSv1.3", "{cipher}": "TLS_AES"})
+    assert mta.mail("<a@client.example>", "BODY=8BITMIME", "SIZE=1000001") == ("y", b"552 5.3.4 1000001 octets are too much\0")
+    _, reply = mta.message([("Subject", " x")], b"hello\r\n", sender="<facts@client.example>")
+    assert reply[0] == "c"
+    mta.quit()
+    line = until(lambda: [v for v in session_rules.verdicts() if "facts@" in v])[0]
+    assert "NO_NAME:1.00" in line and "SUBMISSION:2.00" in line
+
+
+def test_a_login_is_known_for_its_message_only(session_rules):
+    """What accepts early still loses its forged fields; the next message of the session is nobody's."""
+    mta = Mta(session_rules.socket_path)
+    mta.connect()
+    mta.helo()
+    assert mta.mail(macros={"i": "Q1", "{auth_authen}": "ann", "{auth_type}": "PLAIN"})[0] == "c"
+    for step in (mta.rcpt, mta.data, lambda: mta.header("X-Spam-Flag", " NO"), mta.end_of_header, lambda: mta.body(b"refuse this body\r\n")):
+        assert step()[0] in "c-"
+    edits, reply = mta.end()
+    assert reply[0] == "a" and edits_of(edits, "m") == [(1).to_bytes(4, "big") + b"X-Spam-Flag\0\0"]
+    assert mta.message([("Subject", " x")], b"refuse this body\r\n")[1][0] == "y"
+    mta.quit()
+    line = [v for v in session_rules.verdicts() if "action=accept" in v][0]
+    assert "rcpts=1 " in line and "stage=mail" in line
+
+
+def test_a_reply_of_two_lines(session_rules):
+    mta = Mta(session_rules.socket_path)
+    mta.connect()
+    assert mta.mail("<lines@client.example>") == ("y", b"550-5.7.1 first 50%%\r\n550 5.7.1 second\0")
+    mta.quit()
+
+
+def test_a_delay_holds_the_client_up(session_rules):
+    mta = Mta(session_rules.socket_path)
+    mta.connect()
+    began = time.monotonic()
+    assert mta.mail("<slow@client.example>")[0] == "c"
+    assert time.monotonic() - began >= 0.3
+    mta.quit()
+
+
+def test_all_recipients_refused_is_the_verdict(milterd):
+    mta = ready(milterd)
+    mta.mail("<all@client.example>")
+    assert mta.rcpt("<nobody@example.org>") == ("y", b"550 5.1.1 no such user\0")
+    mta.abort()
+    assert mta.mail()[0] == "c"
+    mta.quit()
+    line = until(lambda: [v for v in milterd.verdicts() if "all@" in v])[0]
+    assert "rcpts=0 " in line and "stage=rcpt" in line and "action=reject" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
+def test_root_is_given_up(tmp_path):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-"))
+    folder.chmod(0o755)
+    milterd = Milterd(folder / "m", start=False, user="nobody", socket_mode=600)
+    milterd.sockets.chmod(0o777)
+    (folder / "m").chmod(0o777)
+    milterd.log_path.touch()
+    try:
+        milterd.start()
+        status = pathlib.Path("/proc/%d/status" % milterd.pid).read_text()
+        uid = pwd.getpwnam("nobody").pw_uid
+        assert re.search(r"^Uid:\t%d\t%d\t%d\t%d$" % (uid, uid, uid, uid), status, re.M)
+        assert (milterd.socket_path.stat().st_uid, milterd.socket_path.stat().st_mode & 0o777) == (uid, 0o600)
+        assert (folder / "m" / "store").stat().st_uid == uid
+        assert ready(milterd).message([("Subject", " x")], b"x\r\n")[1][0] == "c"
+    finally:
+        assert milterd.stop() == 0
+        shutil.rmtree(folder)
+
+
+def test_an_unknown_user_is_an_error(tmp_path):
+    milterd = Milterd(tmp_path, start=False, user="nobody-of-that-name")
+    if os.geteuid() == 0:
+        done = subprocess.run([BUILD / "weir-milterd", "-c", milterd.config_path, "-f"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "adduser" in done.stderr
+    milterd.stop()
+
+
+def part(boundary, n):
+    return b"--" + boundary + b"\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % n
+
+
+BAD = {
+    "no header, no body": ([], b""),
+    "no header": ([], b"body\r\n"),
+    "no body": ([("Subject", " x")], b""),
+    "8-bit garbage and NULs": ([("Subject", " x")], bytes(range(256)) * 3000),
+    "10 000 header fields": ([("X-F%d" % (n % 7), " v") for n in range(10000)], b"x\r\n"),
+    "long header lines": ([("X-Long", " " + "y" * 60000)] * 20, b"x\r\n"),
+    "2 000 nested parts": ([("Content-Type", " multipart/mixed; boundary=b0")], b"".join(part(b"b%d" % n, n + 1) for n in range(2000))),
+    "a boundary that never ends": ([("Content-Type", " multipart/mixed; boundary=never")], b"--never\r\n" * 5000),
+    "an unknown charset and encoding": ([("Content-Type", " text/plain; charset=x-none"), ("Content-Transfer-Encoding", " x-none"),
+                                         ("Subject", " =?x-none?Q?=41?=")], b"x\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_messages_get_a_verdict(milterd, name):
+    fields, body = BAD[name]
+    mta = ready(milterd)
+    mta.mail("<bad-message@client.example>")
+    mta.rcpt()
+    mta.data()
+    for field in fields:
+        mta.header(*field)
+    assert mta.end_of_header()[0] == "c"
+    for at in range(0, len(body), 65535):
+        assert mta.body(body[at:at + 65535])[0] == "c"
+    assert mta.end()[1][0] == "c"
+    assert mta.message([("Subject", " x")], b"refuse this body\r\n")[1][0] == "y"
+    mta.quit()
+
+
+def test_memory_that_runs_out_is_a_tempfail_for_its_message(tmp_path):
+    """The address space is limited; sanitizers cannot live with that, so it is tried where they are absent."""
+    milterd = Milterd(tmp_path, start=False, message_bytes=1 << 30)
+    if b"__asan_init" in (BUILD / "weir-milterd").read_bytes() or b"__tsan_init" in (BUILD / "weir-milterd").read_bytes():
+        pytest.skip("built with sanitizers")
+    milterd.start()
+    try:
+        resource.prlimit(milterd.pid, resource.RLIMIT_AS, (600 << 20, resource.RLIM_INFINITY))
+        mta = ready(milterd)
+        mta.mail()
+        mta.rcpt()
+        mta.data()
+        mta.header("Subject", " x")
+        mta.end_of_header()
+        for _ in range(9000):
+            mta.body(b"x" * 65000)
+        assert mta.end()[1][0] == "t"
+        assert mta.message([("Subject", " x")], b"refuse this body\r\n")[1][0] == "y"
+        mta.quit()
+        assert 'error="out of memory"' in milterd.log()
+    finally:
+        assert milterd.stop() == 0
+
+
+@pytest.mark.parametrize("version,actions,protocol", [(6, 0x1FF, 0x3F), (4, 0x3F, 0x37F), (2, 0x3F, 0x7F)])
+def test_older_mtas(milterd, version, actions, protocol):
+    """Every event gets its reply, values come without their leading space, and the verdict is the same."""
+    mta = Mta(milterd.socket_path, actions, protocol, version)
+    assert mta.protocol & ~protocol == 0 and mta.actions & ~actions == 0
+    assert mta.connect()[0] == "c" and mta.helo()[0] == "c"
+    for words, code in ((b"spammy\r\n", "c"), (b"refuse this body\r\n", "y")):
+        assert mta.mail()[0] == "c" and mta.rcpt()[0] == "c"
+        if version >= 4:
+            assert mta.data()[0] in "c-"
+        assert mta.header("Subject", "x")[0] == "c" and mta.end_of_header()[0] == "c" and mta.body(words)[0] == "c"
+        edits, reply = mta.end()
+        assert reply[0] == code
+        if code == "c":
+            assert b"X-Spam-Flag\0YES\0" in edits_of(edits, "h")
+    mta.quit()

@@ -812,6 +812,18 @@ def test_worker_death_costs_its_sessions_only(sink, tmp_path):
             assert client.message().startswith(b"250")
 
 
+def test_killed_master_takes_its_workers_along(sink, tmp_path):
+    proxy = Proxy(tmp_path, sink.address, workers=2)
+    pids = [w["pid"] for w in proxy.control("status")["workers"]]
+    proxy.process.kill()
+    proxy.process.wait()
+    proxy.process.stderr.close()
+    deadline = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{pid}/fd/0") for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_several_workers_share_the_port(sink, tmp_path):
     with Proxy(tmp_path, sink.address, workers=4) as proxy:
         for _ in range(20):

@@ -232,6 +232,26 @@ def test_int_drains_too(tmp_path):
     milterd.stop()
 
 
+@pytest.mark.parametrize("turn", range(5))
+def test_signals_that_come_all_at_once_reload_and_drain(tmp_path, turn):
+    """None of them may reach libmilter, which would stop at once and leave the message hanging."""
+    milterd = Milterd(tmp_path)
+    mta = Mta(milterd.socket_path)
+    mta.connect()
+    mta.mail()
+    mta.rcpt()
+    until(lambda: milterd.ask("status")["in_hand"] == 1)
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        milterd.process.send_signal(number)
+    mta.data()
+    mta.header("Subject", " x")
+    mta.end_of_header()
+    mta.body(b"refuse this body\r\n")
+    assert mta.end()[1][0] == "y"
+    assert milterd.wait() == 0
+    milterd.stop()
+
+
 def test_without_f_it_detaches_and_says_whether_it_serves(tmp_path):
     milterd = Milterd(tmp_path, start=False)
     assert subprocess.run([BUILD / "weir-milterd", "-c", milterd.config_path], timeout=60).returncode == 0

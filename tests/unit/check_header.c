@@ -4,8 +4,7 @@
 
 #include "message_case.h"
 
-/* ---- values: folding and encoded words --------------------------------------------------------
- */
+/* ---- values: folding and encoded words --------------------------------------------------- */
 
 static const struct {
 	struct slice raw; /* as a milter gives it */
@@ -69,8 +68,7 @@ START_TEST(value)
 }
 END_TEST
 
-/* ---- mailboxes --------------------------------------------------------------------------------
- */
+/* ---- mailboxes --------------------------------------------------------------------------- */
 
 static const struct {
 	const char *raw, *mailboxes; /* "name<address> ..." */
@@ -121,6 +119,7 @@ static const struct {
 	{ "Name\n\t<a@b>", "Name<a@b>" },
 	{ "'Name' <a@b>", "'Name'<a@b>" },
 	{ "<a@b> Name", "Name<a@b>" },
+	{ "J\xf6rg <j\xf6rg@b>", "J~C3~B6rg<j~C3~B6rg@b>" },
 };
 
 START_TEST(mailboxes)
@@ -166,8 +165,7 @@ START_TEST(mailboxes_have_a_limit)
 }
 END_TEST
 
-/* ---- growth -----------------------------------------------------------------------------------
- */
+/* ---- growth ------------------------------------------------------------------------------ */
 
 /* Values that were asked for early stay good when the header's storage moves. */
 START_TEST(fields_move_with_their_storage)

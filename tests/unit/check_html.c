@@ -2,6 +2,8 @@
 
 #include "message_case.h"
 
+#include "milterd/message/inside.h"
+
 static const struct {
 	const char *name;
 	struct slice html;
@@ -79,8 +81,7 @@ START_TEST(text)
 }
 END_TEST
 
-/* ---- URLs -------------------------------------------------------------------------------------
- */
+/* ---- URLs -------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *type, *body;
@@ -107,6 +108,7 @@ static const struct {
 	{ "plain", "http://%65vil.example/ http://a.example./",
 	    "http://%65vil.example/ evil.example evil.example|http://a.example./ a.example "
 	    "a.example" },
+	{ "plain", "http://%ff.example/", "http://%ff.example/ %ff.example %ff.example" },
 	{ "plain", "http://good.example@evil.example/",
 	    "http://good.example@evil.example/ "
 	    "evil.example evil.example" },
@@ -198,6 +200,23 @@ START_TEST(urls_have_a_limit)
 }
 END_TEST
 
+/* The table's index by letters fits its rows. */
+static const char *const elements[] = { "a", "b", "body", "br", "caption", "div", "embed", "form",
+	"frame", "h1", "hr", "i", "input", "keygen", "li", "meta", "nav", "ol", "option", "p",
+	"pre", "script", "summary", "table", "title", "tr", "ul", "wbr", "xmp" };
+START_TEST(element)
+{
+	ck_assert_slice_eq(html_element(slice_z(elements[_i]))->name, elements[_i]);
+}
+END_TEST
+
+static const char *const no_elements[] = { "", "aa", "blink", "o-p", "q", "zz", "{", "\xff" };
+START_TEST(no_element)
+{
+	ck_assert_uint_eq(html_element(slice_z(no_elements[_i]))->name.n, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("html");
@@ -205,6 +224,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, text, 0, COUNT(texts));
 	tcase_add_loop_test(tc, url, 0, COUNT(urls));
+	tcase_add_loop_test(tc, element, 0, COUNT(elements));
+	tcase_add_loop_test(tc, no_element, 0, COUNT(no_elements));
 	tcase_add_test(tc, urls_have_a_limit);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

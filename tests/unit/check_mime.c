@@ -278,8 +278,7 @@ START_TEST(written_and_read_again)
 }
 END_TEST
 
-/* ---- charsets ---------------------------------------------------------------------------------
- */
+/* ---- charsets ---------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -357,8 +356,7 @@ START_TEST(charset)
 }
 END_TEST
 
-/* ---- limits -----------------------------------------------------------------------------------
- */
+/* ---- limits ------------------------------------------------------------------------------ */
 
 static void repeat(struct bytes *b, struct slice s, size_t times)
 {
@@ -477,6 +475,32 @@ START_TEST(larger_than_what_is_kept)
 }
 END_TEST
 
+/* Each way to attach a page: its source is seen, its text is not what the message says. */
+static const char *const attached_pages[] = {
+	"Content-Type: text/html\nContent-Disposition: attachment; filename=a.html\n\n",
+	"Content-Type: application/octet-stream; name=\"scan.HTM\"\n\n",
+	"Content-Type: application/xhtml+xml\n\n",
+};
+START_TEST(attached_page)
+{
+	struct bytes file = { 0 };
+	struct message m;
+
+	(void)bytes_addf(&file,
+	    "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhello\n--b\n%s"
+	    "<form action=\"https://collect.example/p\">sign in</form>\n--b--\n",
+	    attached_pages[_i]);
+	case_file(&m, bytes_slice(&file));
+	ck_assert_uint_lt(slice_find_slice(m.html, SLICE("<form")), m.html.n);
+	ck_assert_uint_eq(slice_find_slice(m.text, SLICE("sign in")), m.text.n);
+	ck_assert_uint_eq(m.attachment_count, 1);
+	ck_assert_uint_eq(m.url_count, 1);
+	ck_assert_slice_eq(m.urls[0].host, "collect.example");
+	message_free(&m);
+	bytes_free(&file);
+}
+END_TEST
+
 START_TEST(anomalies_are_documented)
 {
 	size_t n;
@@ -504,6 +528,7 @@ int main(void)
 	tcase_add_loop_test(tc, limit, 0, COUNT(limits));
 	tcase_add_test(tc, nested_with_a_boundary_each);
 	tcase_add_test(tc, larger_than_what_is_kept);
+	tcase_add_loop_test(tc, attached_page, 0, COUNT(attached_pages));
 	tcase_add_test(tc, anomalies_are_documented);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

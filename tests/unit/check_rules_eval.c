@@ -811,6 +811,53 @@ START_TEST(stage_again)
 }
 END_TEST
 
+/* A reply is never longer than one may be, whatever the facts hold; nor does it end in the middle
+ * of one. */
+START_TEST(long_reply)
+{
+	struct bytes rules = { 0 }, facts = { 0 };
+	struct bench b;
+
+	(void)bytes_add(
+	    &rules, SLICE("{'rules': {'A': {'when': {'message.size': 1}, 'reject': '550 5.7.1 "));
+	for (int i = 0; i < 20; i++)
+		(void)bytes_add(&rules, SLICE("${body.text},"));
+	(void)bytes_add(&rules, SLICE("'}}}"));
+	(void)bytes_add(&facts, SLICE("{'message.size': 1, 'body.text': '"));
+	for (int i = 0; i < 1000; i++)
+		(void)bytes_addc(&facts, 'x');
+	(void)bytes_add(&facts, SLICE("'}"));
+	bench_open(&b, rules.p, facts.p);
+	(void)evaluation_run(b.ev, STAGE_EOM);
+	ck_assert_uint_le(evaluation_verdict(b.ev)->reply.n, 2047);
+	ck_assert_uint_ge(evaluation_verdict(b.ev)->reply.n, 1800);
+	bench_close(&b);
+	bytes_free(&rules);
+	bytes_free(&facts);
+}
+END_TEST
+
+/* Without memory the score and the action are still right, and the arena tells. */
+START_TEST(no_memory)
+{
+	struct bench b;
+
+	bench_open(&b,
+	    "{'rules': {'A': {'when': {'message.size': 1}, 'score': 5}}, 'policies': {'default': "
+	    "{'at': "
+	    "{'5': 'reject'}, 'replies': {'reject': '550 5.7.1 No'}}}}",
+	    "{'message.size': 1}");
+	b.arena.max = 1;
+	ck_assert(evaluation_run(b.ev, STAGE_EOM));
+	ck_assert(b.arena.failed);
+	ck_assert_double_eq(evaluation_verdict(b.ev)->score, 5);
+	ck_assert_int_eq(evaluation_verdict(b.ev)->action, ACTION_REJECT);
+	ck_assert_uint_eq(evaluation_verdict(b.ev)->symbol_count, 0);
+	ck_assert_ptr_null(evaluation_verdict(b.ev)->reply.p);
+	bench_close(&b);
+}
+END_TEST
+
 START_TEST(delay)
 {
 	struct bench b;
@@ -975,6 +1022,8 @@ int main(void)
 	tcase_add_test(tc, only_what_is_asked);
 	tcase_add_test(tc, stage_again);
 	tcase_add_test(tc, delay);
+	tcase_add_test(tc, long_reply);
+	tcase_add_test(tc, no_memory);
 	tcase_add_test(tc, reads);
 	tcase_add_test(tc, explains);
 	tcase_add_test(tc, regex_bomb);

@@ -419,6 +419,23 @@ static const struct {
 	    "stronger (warning)\n"
 	    "t.json:1:15: /policies/default: rejects without a text in \"replies\": the MTA's own "
 	    "will be sent (warning)\n" },
+	{ "{'rules': {\n 'A': {'when': {'rcpt.address': 'a@b', 'header.subject': 'x'},\n 'accept': "
+	  "true}}}",
+	    "t.json:3:2: /rules/A/accept: goes for all recipients when one of them fits: use a "
+	    "policy (warning)\n" },
+	{ "{'rules': {\n 'A': {'when': {'rcpt.address': 'a@b'}, 'accept': true}}}", "" },
+	{ "{'rules': {'A': {'when': {'rule': 'B', 'virus.found': false}, 'discard': true}, 'B': "
+	  "{'when': {'rcpt.address': 'a@b'}}}}",
+	    "t.json:1:63: /rules/A/discard: goes for all recipients when one of them fits: use a "
+	    "policy (warning)\n" },
+	{ "{'rules': {\n 'A': {'when': {'rcpt.count': 1, 'header.subject': 'x'}, 'accept': true}}}",
+	    "" },
+	{ "{'headers': {'subject_prefix_when_tagged': 'a\\nb'}, 'policies': {'default': "
+	  "{'quarantine': 'a\\nb'}}}",
+	    "t.json:1:44: /headers/subject_prefix_when_tagged: must not hold control characters or "
+	    "line ends\n"
+	    "t.json:1:92: /policies/default/quarantine: must not hold control characters or line "
+	    "ends\n" },
 	{ "{'rules': {'A': null}}",
 	    "t.json:1:12: /rules/A: removes what no earlier file gives (warning)\n" },
 	{ "{'rules': {\n 'A': {'when': {'not': {'not': {'not': {'not': {'not': {'not': {'not': "
@@ -690,7 +707,7 @@ START_TEST(many_mistakes)
 	(void)bytes_add(&text, SLICE("}}"));
 	ck_assert_ptr_null(ruleset_load_text("t.json", bytes_slice(&text), &f));
 	ck_assert_uint_ge(f.errors, 3000);
-	ck_assert_uint_lt(f.n, 2 * FINDINGS_MAX);
+	ck_assert_uint_lt(f.n, (size_t)2 * FINDINGS_MAX);
 	bytes_free(&text);
 	findings_free(&f);
 }

@@ -83,8 +83,7 @@ static inline void case_milter(struct message *m, struct slice file, size_t chun
 	message_parse(m, MESSAGE_CASE_TEXT);
 }
 
-/* ---- description ------------------------------------------------------------------------------
- */
+/* ---- description ------------------------------------------------------------------------- */
 
 /* Printable ASCII as it stands, line ends as "|", the rest as "~XX". */
 static inline void describe_octets(struct bytes *out, struct slice s)
