@@ -977,7 +977,7 @@ static const struct {
 	struct fake_answer answer; /* of the second of three */
 	const char *report, *first, *third;
 } folds[] = {
-	{ { 'C', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=550 mail=550", "O C Q", "O Q" },
+	{ { 'C', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=550 mail=550", "O C Q", NULL },
 	{ { 'H', 0, OCTETS("\0\0\0\1t"), FAKE_GO_ON }, "connect=ok helo=451 mail=451", "O C H Q",
 	    "O C Q" },
 	{ { 'M', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=ok helo=ok mail=550", "O C H M A Q",
@@ -1010,7 +1010,8 @@ START_TEST(folding)
 	run_session(&b, 10);
 	ck_assert_str_eq(b.report.p, folds[_i].report);
 	assert_trace(&b, 0, folds[_i].first);
-	assert_trace(&b, 2, folds[_i].third);
+	if (folds[_i].third != NULL) /* at CONNECT it may still be negotiating */
+		assert_trace(&b, 2, folds[_i].third);
 	bench_close(&b);
 }
 END_TEST
