@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 	int option, rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (access(installed, R_OK) == 0)
+	if (access(installed, F_OK) == 0)
 		c.config_path = installed;
 	while ((option = getopt(argc, argv, "+c:hV")) != -1) {
 		if (option == 'c')

@@ -4,4 +4,5 @@ EXTRA_DIST += \
 	tests/e2e/test_failures.py \
 	tests/e2e/test_grid.py \
 	tests/e2e/test_odd_messages.py \
+	tests/e2e/test_start.py \
 	tests/unit/unit.h

@@ -122,7 +122,8 @@ int load_files(struct loader *l, const char *folder)
 	int n = scandir(folder, &names, is_rules_file, name_order), rc;
 
 	if (n < 0)
-		return findings_add(l->f, FINDING_ERROR, "%s: the rules folder cannot be read: %s",
+		return findings_add(l->f, FINDING_ERROR,
+		    "%s: the rules folder cannot be read: %s (it is named by milterd.rules)",
 		    folder, strerror(errno));
 	rc = n > FILES_MAX
 	    ? findings_add(l->f, FINDING_ERROR, "%s: more than %d files", folder, FILES_MAX)
