@@ -119,8 +119,7 @@ static void detached(int ready)
 /* What needs root, then give root up. */
 static int take_place(const struct milterd_settings *s, struct err *e)
 {
-	if (privileges_check(s->user, "milterd.user", e) < 0 ||
-	    privileges_socket_folder(&s->socket, s->user, e) < 0 ||
+	if (privileges_socket_folder(&s->socket, s->user, e) < 0 ||
 	    privileges_socket_folder(&s->control, s->user, e) < 0 ||
 	    privileges_folder(s->store + strlen("lmdb:"), s->user, e) < 0 ||
 	    milter_open(s, e) < 0 ||
@@ -280,6 +279,7 @@ static int start(struct milterd *d, bool foreground)
 	struct err e;
 
 	if (log_open("weir-milterd", log->to, log->format, log->level, &e) < 0 ||
+	    privileges_check(d->settings.milterd.user, "milterd.user", &e) < 0 ||
 	    privileges_give_log(log->to, d->settings.milterd.user, &e) < 0 ||
 	    take_place(&d->settings.milterd, &e) < 0) {
 		fprintf(stderr, "weir-milterd: %s\n", e.text);

@@ -203,7 +203,9 @@ def test_a_second_one_is_refused_and_the_first_goes_on(place, name, control):
 @pytest.mark.parametrize("name, setting", [("weir-milterd", "milterd"), ("weir-proxy", "proxy")])
 def test_no_user(place, name, setting):
     place.write(**{setting: {"user": "nobody-like-that"}})
-    refused(place.run(name, "-f"), 1, '"nobody-like-that"', "adduser", setting + ".user")
+    for log in ("stderr", "log"):
+        place.write(log={"to": log})
+        refused(place.run(name, "-f"), 1, "nobody-like-that", "adduser", setting + ".user")
 
 
 @as_root
