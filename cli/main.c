@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "weir/log.h"
+
 static const struct command {
 	const char *name;
 	cli_command *run;
@@ -97,6 +99,8 @@ int main(int argc, char **argv)
 	int option, rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* That a part inside goes well is for the log of a daemon, not for whoever asks for a verdict. */
+	(void)log_open("weir", "stderr", "text", "warn", NULL);
 	if (access(installed, F_OK) == 0)
 		c.config_path = installed;
 	while ((option = getopt(argc, argv, "+c:hV")) != -1) {
@@ -123,6 +127,8 @@ int main(int argc, char **argv)
 	argv += optind;
 	optind = 1;
 	rc = command->run(&c, argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && rc < CLI_USAGE)
+		rc = cli_fail(CLI_IO, "cannot write to standard output");
 	if (c.loaded)
 		settings_free(&c.settings);
 	return rc;
