@@ -99,7 +99,8 @@ int main(int argc, char **argv)
 	int option, rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* That a part inside goes well is for the log of a daemon, not for whoever asks for a verdict. */
+	/* That a part inside goes well is for the log of a daemon, not for whoever asks for a
+	 * verdict. */
 	(void)log_open("weir", "stderr", "text", "warn", NULL);
 	if (access(installed, F_OK) == 0)
 		c.config_path = installed;

@@ -48,8 +48,8 @@ int json_file_parse(const char *path, struct slice text, struct json_file *out, 
 		return findings_add(f, FINDING_ERROR, "%s: out of memory", path);
 	out->root = json_loadb(out->text, out->n, JSON_REJECT_DUPLICATES, &at);
 	if (out->root == NULL)
-		return findings_add(
-		    f, FINDING_ERROR, "%s:%d:%d: %s", path, at.line, at.column > 0 ? at.column : 1, at.text);
+		return findings_add(f, FINDING_ERROR, "%s:%d:%d: %s", path, at.line,
+		    at.column > 0 ? at.column : 1, at.text);
 	return 0;
 }
 
