@@ -2,6 +2,7 @@
 
 #include "cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,7 +42,8 @@ static int lint(struct cli *c, const char *name)
 
 	(void)name;
 	if (access(c->settings.milterd.rules, R_OK | X_OK) < 0)
-		return cli_fail(CLI_DATA, "%s: cannot be read", c->settings.milterd.rules);
+		return cli_fail(CLI_DATA, "%s: the rules folder (milterd/rules) cannot be read: %s",
+		    c->settings.milterd.rules, strerror(errno));
 	rs = load(c, &f);
 	rc = f.n > 0 || rs == NULL ? FINDINGS : CLI_OK;
 	if (rs != NULL) {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "weir/log.h"
+
 static const struct command {
 	const char *name;
 	cli_command *run;
@@ -94,9 +96,12 @@ int main(int argc, char **argv)
 	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
 	struct cli c = { .program = argv[0] };
 	const struct command *command;
+	struct err e;
 	int option, rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* What the daemon's parts have to tell besides is no answer to a command. */
+	(void)log_open("weir", "stderr", "text", "warn", &e);
 	if (access(installed, R_OK) == 0)
 		c.config_path = installed;
 	while ((option = getopt(argc, argv, "+c:hV")) != -1) {

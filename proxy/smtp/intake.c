@@ -195,10 +195,11 @@ static bool header_line(struct session *s, struct slice line)
 	c->field = begins;
 	if (c->refused || (line.n > 2 && field_begins(line)))
 		return c->refused;
-	/* An empty line; or a line that is no field: then the body begins with it. One that begins
-	 * with a blank would go on our own field, so it gets the empty line that its author forgot.
+	/* An empty line; or a line that is no field: then the body begins with it, behind the empty
+	 * line that its author forgot. Without it readers differ in where the header section ends,
+	 * and what the filters took for body would be header fields to the next hop.
 	 */
-	end_header(s, line.n == 2 || line.p[0] == ' ' || line.p[0] == '\t');
+	end_header(s, true);
 	if (!c->refused) {
 		size_t body = line.n == 2 ? begins + 2 : begins;
 
