@@ -62,6 +62,7 @@ int file_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+/* Whoever the last folder is given to must be able to walk to it. */
 int folder_make(const char *path, struct err *e)
 {
 	char *copy = slice_dup(slice_z(path));
@@ -73,8 +74,9 @@ int folder_make(const char *path, struct err *e)
 		slash = strchr(slash, '/');
 		if (slash != NULL)
 			*slash = '\0';
-		if (copy[0] != '\0' && mkdir(copy, 0750) < 0 && errno != EEXIST)
-			rc = err_set(e, "%s: %s", copy, strerror(errno));
+		if (copy[0] != '\0' && mkdir(copy, slash != NULL ? 0755 : 0750) < 0 &&
+		    errno != EEXIST)
+			rc = err_set(e, "cannot make the folder %s: %s", copy, strerror(errno));
 		if (slash == NULL)
 			break;
 		*slash = '/';

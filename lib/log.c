@@ -17,7 +17,7 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 /* The one destination of the process, set before threads start. */
 static struct {
 	char program[32];
-	char to[256];
+	char to[4096];
 	int fd;
 	bool syslog, json;
 	enum log_level level;
@@ -67,6 +67,26 @@ int log_open(
 	if (sink.syslog)
 		openlog(sink.program, LOG_PID | LOG_NDELAY, LOG_MAIL);
 	return 0;
+}
+
+int log_reopen(struct err *e)
+{
+	int fd, rc = 0;
+
+	if (sink.fd == STDERR_FILENO)
+		return 0;
+	if ((fd = open_destination(sink.to, e)) < 0)
+		return -1;
+	/* In place, so that no thread ever sees a closed descriptor. */
+	if (dup3(fd, sink.fd, O_CLOEXEC) < 0)
+		rc = err_set(e, "log file %s: %s", sink.to, strerror(errno));
+	close(fd);
+	return rc;
+}
+
+const char *log_place(const char *to, bool background)
+{
+	return background && strcmp(to, "stderr") == 0 ? "syslog" : to;
 }
 
 bool log_wanted(enum log_level level)
