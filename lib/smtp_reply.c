@@ -287,9 +287,11 @@ void smtp_reply_line(const struct smtp_reply *r, struct buf *out)
 {
 	struct slice left = slice_z(r->text);
 
-	buf_addf(out, "%d", r->code);
-	if (r->enhanced[0] != '\0')
-		buf_addf(out, " %s", r->enhanced);
+	buf_addu(out, (uint64_t)r->code, 1);
+	if (r->enhanced[0] != '\0') {
+		buf_addc(out, ' ');
+		buf_add(out, slice_z(r->enhanced));
+	}
 	for (const char *between = " "; left.n > 0; between = " / ") {
 		line_add(out, slice_z(between));
 		line_add(out, slice_cut(&left, '\n'));
