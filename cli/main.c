@@ -96,12 +96,12 @@ int main(int argc, char **argv)
 	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
 	struct cli c = { .program = argv[0] };
 	const struct command *command;
+	struct err e;
 	int option, rc;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* That a part inside goes well is for the log of a daemon, not for whoever asks for a
-	 * verdict. */
-	(void)log_open("weir", "stderr", "text", "warn", NULL);
+	/* What the daemon's parts have to tell besides is no answer to a command. */
+	(void)log_open("weir", "stderr", "text", "warn", &e);
 	if (access(installed, F_OK) == 0)
 		c.config_path = installed;
 	while ((option = getopt(argc, argv, "+c:hV")) != -1) {

@@ -50,6 +50,9 @@ static int load_int(struct load *l, const struct conf_field *field, json_t *v, i
 {
 	char text[32];
 
+	if (json_is_real(v))
+		return json_finding(l->f, FINDING_ERROR, l->j, l->text, false,
+		    "must be a whole number, not %.15g", json_real_value(v));
 	if (!json_is_integer(v))
 		return wrong_type(l, "a whole number", v);
 	if ((double)json_integer_value(v) < field->min ||

@@ -97,9 +97,18 @@ socklen_t address_sockaddr(const struct address *a, struct sockaddr_storage *ss)
 
 char *address_text(const struct address *a, char into[ADDRESS_TEXT_MAX])
 {
-	if (a->family == AF_INET || a->family == AF_INET6)
-		return inet_ntop(a->family, a->octets, into, ADDRESS_TEXT_MAX) != NULL ? into
-										       : NULL;
+	struct buf b = { .p = into, .cap = ADDRESS_TEXT_MAX };
+
+	if (a->family == AF_INET6)
+		return inet_ntop(AF_INET6, a->octets, into, ADDRESS_TEXT_MAX) != NULL ? into : NULL;
+	if (a->family == AF_INET) {
+		for (int i = 0; i < 4; i++) {
+			buf_addu(&b, a->octets[i], 1);
+			if (i < 3)
+				buf_addc(&b, '.');
+		}
+		return into;
+	}
 	(void)snprintf(into, ADDRESS_TEXT_MAX, "%s", a->family == AF_UNIX ? "local" : "unknown");
 	return into;
 }

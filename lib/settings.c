@@ -99,12 +99,41 @@ static void check_backends(const struct settings *s, struct findings *f)
 	}
 }
 
+static bool octal(int64_t digits)
+{
+	while (digits > 0 && digits % 10 < 8)
+		digits /= 10;
+	return digits == 0;
+}
+
+static bool same_socket(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->local && b->local && strcmp(a->path, b->path) == 0;
+}
+
+/* Whoever comes second would take the first one's place. */
+static void check_sockets(const struct settings *s, struct findings *f)
+{
+	const struct milterd_settings *m = &s->milterd;
+
+	if (!octal(m->socket_mode))
+		json_finding(f, FINDING_ERROR, &s->file, "/milterd/socket_mode", false,
+		    "must be octal digits, as in 660, not %lld", (long long)m->socket_mode);
+	if (same_socket(&m->control, &m->socket))
+		json_finding(f, FINDING_ERROR, &s->file, "/milterd/control", false,
+		    "must not be that of /milterd/socket");
+	if (same_socket(&s->proxy.control, &m->control))
+		json_finding(f, FINDING_ERROR, &s->file, "/proxy/control", false,
+		    "must not be that of /milterd/control");
+}
+
 /* What no single row can know. Only called when the rows are sound. */
 static void check_whole(const struct settings *s, struct findings *f)
 {
 	check_log(s, f);
 	check_backends(s, f);
-	if (strncmp(s->milterd.store, "lmdb:", 5) != 0)
+	check_sockets(s, f);
+	if (strncmp(s->milterd.store, "lmdb:", 5) != 0 || s->milterd.store[5] == '\0')
 		json_finding(f, FINDING_ERROR, &s->file, "/milterd/store", false,
 		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);
 	if (s->proxy.limits.errors_hard < s->proxy.limits.errors_soft)

@@ -74,7 +74,7 @@ static void start_scanner(struct milterd *d)
 
 void daemon_services_start(struct milterd *d)
 {
-	start_scanner(d); /* forks: before any thread and any open store */
+	start_scanner(d);
 	start_store(d);
 }
 

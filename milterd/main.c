@@ -230,7 +230,8 @@ static void say_stopped(unsigned left)
 /* Serve until the end. libmilter is not stopped: that waits five seconds for its listener and
  * leaves sessions hanging all the same; its idle threads end with the process. Those that are still
  * in a message when the time of the drain is over may use everything: then nothing is taken apart
- * either. What is on disk is safe at any moment. */
+ * either. What is on disk is safe at any moment, and the scanner ends, and clears up, when it sees
+ * our end of its socket closed. */
 static int run(struct milterd *d, int ready)
 {
 	const struct log_settings *log = &d->settings.log;
@@ -262,7 +263,6 @@ static int run(struct milterd *d, int ready)
 	failed = milter_ended;
 	left = drain(d);
 	control_thread_stop(&control);
-	scanner_stop(&d->services.scanner);
 	if (d->settings.milterd.socket.local)
 		(void)unlink(d->settings.milterd.socket.path);
 	say_stopped(left);

@@ -23,7 +23,6 @@ enum { SKIP_WORTH = 8 << 20 };
 
 struct session {
 	struct exam *exam; /* NULL: this session is one too many, or came while we stop */
-	size_t message_bytes;
 	unsigned long actions, protocol; /* as agreed on */
 	bool in_message;
 	bool turned_away; /* a message that began while we drain */
@@ -80,7 +79,6 @@ static struct session *session_new(struct milterd *d)
 
 	if (s == NULL || (g = daemon_session_begin(d, &s->number)) == NULL)
 		return s;
-	s->message_bytes = g->message_bytes;
 	s->protocol = protocol_for(g);
 	s->exam = exam_new(g);
 	engine_unref(&g);
@@ -425,7 +423,9 @@ static sfsistat on_body(SMFICTX *ctx, unsigned char *octets, size_t n)
 		return SMFIS_TEMPFAIL;
 	if (!s->turned_away)
 		exam_body(s->exam, slice_of(octets, n));
-	if ((s->protocol & SMFIP_SKIP) != 0 && exam_message(s->exam)->size >= s->message_bytes)
+	/* Not before something was lost: a message that just fits must not read as whole when more
+	 * of it would have come. */
+	if ((s->protocol & SMFIP_SKIP) != 0 && !message_whole(exam_message(s->exam)))
 		return SMFIS_SKIP;
 	return unless(s, SMFIP_NR_BODY, SMFIS_CONTINUE);
 }

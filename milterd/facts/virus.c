@@ -23,13 +23,6 @@ static void give_up(struct scan_result *r, const char *why)
 	(void)snprintf(r->error, sizeof(r->error), "%s", why);
 }
 
-/* What was not kept was not seen: a message cut at a bound of ours is an error before it is clean.
- */
-static bool whole(const struct message *m)
-{
-	return m->size <= m->header.n + 2 + m->body.n;
-}
-
 static void scan(struct exam *x, struct scan_result *r)
 {
 	const struct message *m = exam_message(x);
@@ -40,7 +33,8 @@ static void scan(struct exam *x, struct scan_result *r)
 	else
 		give_up(r, "out of memory");
 	bytes_free(&raw);
-	if (!r->found && r->error[0] == '\0' && !whole(m))
+	/* What was not kept was not seen: an error before it is clean. */
+	if (!r->found && r->error[0] == '\0' && !message_whole(m))
 		give_up(r, "limit: the message was not kept whole");
 }
 

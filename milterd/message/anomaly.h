@@ -16,12 +16,11 @@
 	    "the header section is larger than what is kept; its end was not looked at")           \
 	X(HEADER_TOO_MANY, "header.too_many", "there are more header fields than are looked at")   \
 	X(HEADER_NO_COLON, "header.no_colon",                                                      \
-	    "a line of a header section is no field; the body begins there, or it was skipped")    \
+	    "a line of a part's header section is no field and was skipped")                       \
 	X(HEADER_BAD_NAME, "header.bad_name",                                                      \
 	    "a field's name is empty or holds octets that no name may hold")                       \
 	X(HEADER_BLANK_FOLD, "header.blank_fold",                                                  \
 	    "a field goes on over a line of blanks only, which others take for the header's end")  \
-	X(HEADER_NUL, "header.nul", "a header field holds a NUL octet")                            \
 	X(HEADER_BARE_CR, "header.bare_cr", "a header field holds a CR without LF")                \
 	X(HEADER_NOT_UTF8, "header.not_utf8", "a header field holds 8-bit octets, not UTF-8")      \
 	X(HEADER_BAD_WORD, "header.bad_word",                                                      \

@@ -129,6 +129,17 @@ static size_t count(struct slice s, char c)
 	return n;
 }
 
+/* The milter protocol ends texts with NUL, so an MTA writes another octet in its place: weir-proxy
+ * a question mark. Here the same, that a file may not look worse than what is sent of it. */
+static void header_without_nul(struct message *m, size_t start)
+{
+	char *at = m->header.p + start;
+	const char *end = m->header.p + m->header.n;
+
+	while (at < end && (at = memchr(at, '\0', (size_t)(end - at))) != NULL)
+		*at++ = '?';
+}
+
 /* A field that was cut in the middle of a line end would read differently. */
 static void header_mend(struct message *m, size_t value)
 {
@@ -164,6 +175,7 @@ bool message_field(struct message *m, struct slice name, struct slice value, boo
 	m->size += 2;
 	if (!kept)
 		return true;
+	header_without_nul(m, start);
 	if (m->header.n == limit)
 		header_mend(m, start + name.n + 1);
 	if (m->field_count < MESSAGE_FIELDS_MAX)
@@ -261,10 +273,9 @@ bool message_raw(struct message *m, struct slice file)
 			file = rest;
 			break;
 		}
-		if ((name = field_name_of(line)).n == 0) {
-			anomaly_add(m, ANOMALY_HEADER_NO_COLON);
+		/* The body begins here: an MTA hands it to a filter so, and does not say why. */
+		if ((name = field_name_of(line)).n == 0)
 			break;
-		}
 		while (rest.n > 0 && is_blank(rest.p[0]))
 			(void)line_take(&rest);
 		value = slice_of(file.p, (size_t)(rest.p - file.p));
@@ -279,6 +290,11 @@ bool message_raw(struct message *m, struct slice file)
 		return false;
 	}
 	return message_body(m, file);
+}
+
+bool message_whole(const struct message *m)
+{
+	return m->size <= m->header.n + 2 + m->body.n;
 }
 
 bool message_write(const struct message *m, struct bytes *out)

@@ -124,6 +124,8 @@ struct slice header_value(struct message *m, struct header_field *f);
 struct header_field *message_find(struct message *m, struct slice name, size_t n);
 /* The mailboxes of an address field; *count at most 1 000. NULL where there is none. */
 struct mailbox *message_mailboxes(struct message *m, struct header_field *f, size_t *count);
+/* All octets seen so far were kept: what was not is unknown, never clean. */
+bool message_whole(const struct message *m);
 /* The whole as it would be sent: header, empty line, body, appended to out. */
 bool message_write(const struct message *m, struct bytes *out);
 

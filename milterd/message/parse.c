@@ -40,8 +40,6 @@ static void field_check(struct message *m, const struct header_field *f)
 {
 	if (f->name.n == 0 || field_name_of(slice_of(f->name.p, f->name.n + 1)).n != f->name.n)
 		anomaly_add(m, ANOMALY_HEADER_BAD_NAME);
-	if (slice_find(f->raw, '\0') < f->raw.n)
-		anomaly_add(m, ANOMALY_HEADER_NUL);
 	if (has_bare_cr(f->raw))
 		anomaly_add(m, ANOMALY_HEADER_BARE_CR);
 	if (has_blank_fold(f->raw))

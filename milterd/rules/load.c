@@ -111,8 +111,8 @@ static int read_all(struct loader *l, const char *folder, struct dirent **names,
 		rc |= read_one(l, folder, names[i]->d_name);
 	}
 	if (used == 0)
-		return findings_add(
-		    l->f, FINDING_ERROR, "%s: no *.json file in the rules folder", folder);
+		return findings_add(l->f, FINDING_ERROR,
+		    "%s: no *.json file in the rules folder (milterd/rules)", folder);
 	return rc;
 }
 
@@ -123,8 +123,8 @@ int load_files(struct loader *l, const char *folder)
 
 	if (n < 0)
 		return findings_add(l->f, FINDING_ERROR,
-		    "%s: the rules folder cannot be read: %s (it is named by milterd.rules)",
-		    folder, strerror(errno));
+		    "%s: the rules folder (milterd/rules) cannot be read: %s", folder,
+		    strerror(errno));
 	rc = n > FILES_MAX
 	    ? findings_add(l->f, FINDING_ERROR, "%s: more than %d files", folder, FILES_MAX)
 	    : read_all(l, folder, names, n);

@@ -80,7 +80,7 @@ const struct json_file *loader_source(const struct loader *l, const char *pointe
 	}
 }
 
-enum { FINDING_TEXT = 800 };
+enum { FINDING_TEXT = 800, CANDIDATES_SHOWN = 8 };
 
 static void tell(struct loader *l, enum finding_level level, bool key, const char *text)
 {
@@ -128,14 +128,26 @@ int complain_memory(struct loader *l)
 	return -1;
 }
 
+/* Of a few words all are shown where none is like what was written. */
+static void add_candidates(struct buf *b, const char *const *candidates, size_t n)
+{
+	for (size_t i = 0; n <= CANDIDATES_SHOWN && i < n; i++)
+		buf_addf(b, "%s%s", i == 0 ? ", known are " : ", ", candidates[i]);
+}
+
 int complain_unknown(struct loader *l, bool key, const char *what, struct slice word,
     const char *const *candidates, size_t n)
 {
 	const char *like = nearest(word, candidates, n);
+	char hint[FINDING_TEXT] = "";
+	struct buf b = BUF_ON(hint);
 
-	return complain(l, key, "unknown %s \"%.*s\"%s%s%s", what,
-	    SLICE_ARG(slice_sub(word, 0, 100)), like != NULL ? " (did you mean \"" : "",
-	    like != NULL ? like : "", like != NULL ? "\"?)" : "");
+	if (like != NULL)
+		buf_addf(&b, " (did you mean \"%s\"?)", like);
+	else
+		add_candidates(&b, candidates, n);
+	return complain(
+	    l, key, "unknown %s \"%.*s\"%s", what, SLICE_ARG(slice_sub(word, 0, 100)), hint);
 }
 
 int complain_unknown_of(

@@ -12,7 +12,7 @@
 #include "weir/log.h"
 
 /* An idle SMTP session holds no backend connection for longer than this. */
-#define IDLE_S 2
+#define IDLE_MS 2000
 
 enum job { NOTHING, RECIPIENT, MESSAGE };
 
@@ -36,6 +36,7 @@ struct relay {
 	relay_done_fn *done;
 	void *arg;
 	struct event soon, idle;
+	int64_t idle_ms; /* when we have been idle for long enough */
 };
 
 static const char lost_text[] = "The connection to the mail server was lost, try again later";
@@ -97,7 +98,7 @@ static void to_client(const struct smtp_reply *said, const char *good, struct re
 		smtp_reply_set(&a->reply, 451, "4.3.0",
 		    "The mail server gave an unexpected answer, try again later");
 	else {
-		a->reply = *said;
+		smtp_reply_copy(&a->reply, said);
 		complete(&a->reply, good);
 		a->backend_said = true;
 	}
@@ -426,13 +427,26 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
 		finish(r, &r->refusal);
 }
 
+/* Not set again for each transaction: the timer runs early, looks, and sleeps on for the rest. */
+static void await_idle(struct relay *r)
+{
+	struct timeval tv = clock_until(r->idle_ms);
+
+	if (!event_pending(&r->idle, EV_TIMEOUT, NULL))
+		event_add(&r->idle, &tv);
+}
+
 static void on_idle(evutil_socket_t fd, short what, void *arg)
 {
 	struct relay *r = arg;
 
 	(void)fd;
 	(void)what;
-	if (r->mail == NULL)
+	if (r->mail != NULL)
+		return; /* relay_reset comes, and sets the timer again */
+	if (clock_ms() < r->idle_ms)
+		await_idle(r);
+	else
 		leave(r);
 }
 
@@ -471,7 +485,6 @@ static void start(
 	r->mail = m;
 	r->done = done;
 	r->arg = arg;
-	event_del(&r->idle);
 	if (r->refusal.reply.code != 0)
 		answer_soon(r);
 	else
@@ -508,5 +521,6 @@ void relay_reset(struct relay *r)
 		return;
 	send_rset(r);
 	r->reused = true;
-	event_add(&r->idle, &(struct timeval){ .tv_sec = IDLE_S });
+	r->idle_ms = clock_ms() + IDLE_MS;
+	await_idle(r);
 }

@@ -75,5 +75,7 @@ void route_reached(struct route *r, size_t server, const struct abilities *a);
 
 /* Monotonic, cheap. */
 int64_t clock_ms(void);
+/* From now until then, for event_add; a millisecond where then is over. */
+struct timeval clock_until(int64_t at_ms);
 
 #endif

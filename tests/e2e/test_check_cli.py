@@ -229,3 +229,14 @@ def test_without_leaves_a_provider_out(tmp_path):
     assert verdict["score"] == 2 and "not scanned for viruses" in errors and "bayes is unknown" in errors
     _, verdict, errors = check(folder, HAM, "--without", "virus,bayes,dns")
     assert verdict["score"] == 2 and not errors
+
+
+def test_standard_error_is_for_what_is_wrong(tmp_path):
+    """That the signatures were loaded is the daemon's news, not an answer to check."""
+    database = tmp_path / "signatures"
+    database.mkdir()
+    (database / "test.hdb").write_text("44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n")
+    rules = {"rules": {"V": {"when": {"virus.found": False}, "score": 1}}}
+    folder = Milterd(tmp_path, rules=rules, start=False, antivirus={"enabled": True, "database": str(database), "workers": 1})
+    code, verdict, errors = check(folder, HAM)
+    assert code == 0 and verdict["score"] == 1 and errors == ""

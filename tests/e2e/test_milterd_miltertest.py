@@ -520,3 +520,25 @@ def test_older_mtas(milterd, version, actions, protocol):
         if code == "c":
             assert b"X-Spam-Flag\0YES\0" in edits_of(edits, "h")
     mta.quit()
+
+
+@pytest.mark.parametrize("beyond", range(-2, 3))
+def test_a_message_is_not_skipped_before_something_of_it_is_lost(tmp_path, beyond):
+    """Else what lies behind the limit would neither be seen nor missed, and the message read as whole."""
+    rules = {"rules": {"CUT": {"when": {"mime.anomalies": "message.too_large"}, "reject": "552 5.3.4 too large to look at"}}}
+    milterd = Milterd(tmp_path, rules=rules, message_bytes=4096)
+    try:
+        mta = Mta(milterd.socket_path)
+        mta.connect()
+        mta.mail()
+        mta.rcpt()
+        mta.data()
+        mta.header("Subject", " x")
+        mta.end_of_header()
+        reply = mta.body(b"x" * (4096 + beyond - len("Subject: x\r\n\r\n")))
+        if reply[0] == "c":
+            mta.body(b"more than the limit\r\n")
+        assert mta.end()[1][0] == "y"
+        mta.quit()
+    finally:
+        assert milterd.stop() == 0

@@ -49,7 +49,9 @@ static const struct {
 	{ "{'rulez': {}}",
 	    "t.json:1:2: /rulez: unknown part of a rule set \"rulez\" (did you mean "
 	    "\"rules\"?)\n" },
-	{ "{'zzz': 1}", "t.json:1:2: /zzz: unknown part of a rule set \"zzz\"\n" },
+	{ "{'zzz': 1}",
+	    "t.json:1:2: /zzz: unknown part of a rule set \"zzz\", known are lists, rules, "
+	    "policies, headers, settings\n" },
 	{ "{'rules': {'A': 5}}", "t.json:1:17: /rules/A: must be an object, not a number\n" },
 	{ "{'rules': {'A B': {'when': {'spf.result': 'x'}}}}",
 	    "t.json:1:12: /rules/A B: a rule's name is made of letters, digits and \"_\", at most "
@@ -146,7 +148,8 @@ static const struct {
 	    "t.json:2:45: /rules/A/when/header.subject/count: must be a number, or an object of "
 	    "lt, le, gt, ge, not text\n" },
 	{ "{'rules': {\n 'A': {'when': {'header.subject': {'count': {'eq': 5}}}}}}",
-	    "t.json:2:46: /rules/A/when/header.subject/count/eq: unknown comparison \"eq\"\n" },
+	    "t.json:2:46: /rules/A/when/header.subject/count/eq: unknown comparison \"eq\", known "
+	    "are lt, le, gt, ge\n" },
 	{ "{'rules': {\n 'A': {'when': {'header.subject': {'count': {}}}}}}",
 	    "t.json:2:45: /rules/A/when/header.subject/count: needs a comparison: lt, le, gt or "
 	    "ge\n" },
@@ -174,7 +177,7 @@ static const struct {
 	    "(did you mean \"extension\"?)\n" },
 	{ "{'rules': {\n 'A': {'when': {'attachments': {'some': {'spf.result': 'js'}}}}}}",
 	    "t.json:2:42: /rules/A/when/attachments/some/spf.result: unknown member "
-	    "\"spf.result\"\n" },
+	    "\"spf.result\", known are name, extension, size\n" },
 	{ "{'rules': {\n 'A': {'when': {'attachments': {'some': 'js'}}}}}",
 	    "t.json:2:41: /rules/A/when/attachments/some: must be a condition (an object), not "
 	    "text\n" },
@@ -368,7 +371,8 @@ static const struct {
 	    "t.json:1:55: /policies/default/at/1e3: must be a sum of scores, as in \"4.5\"\n"
 	    "t.json:1:69: /policies/default/at/inf: must be a sum of scores, as in \"4.5\"\n" },
 	{ "{'policies': {'default': {'at': {'1': 'accept'}}}}",
-	    "t.json:1:39: /policies/default/at/1: unknown action \"accept\"\n" },
+	    "t.json:1:39: /policies/default/at/1: unknown action \"accept\", known are tag, "
+	    "quarantine, tempfail, discard, reject\n" },
 	{ "{'policies': {'default': {'at': {'1': 'tag', '2': 'tag', '1.0': 'quarantine'}}}}",
 	    "t.json:1:46: /policies/default/at/2: the policy has \"tag\" already\n"
 	    "t.json:1:58: /policies/default/at/1.0: the policy has an action at this sum "
@@ -378,9 +382,11 @@ static const struct {
 	{ "{'policies': {'default': {'replies': {'reject': '451 4.7.1 x', 'accept': 'x'}}}}",
 	    "t.json:1:49: /policies/default/replies/reject: reject needs a 5yz reply, as in \"550 "
 	    "5.7.1 text\"\n"
-	    "t.json:1:64: /policies/default/replies/accept: unknown reply \"accept\"\n" },
+	    "t.json:1:64: /policies/default/replies/accept: unknown reply \"accept\", known are "
+	    "reject, tempfail\n" },
 	{ "{'policies': {'default': {'thresholds': {}}}}",
-	    "t.json:1:27: /policies/default/thresholds: unknown key of a policy \"thresholds\"\n" },
+	    "t.json:1:27: /policies/default/thresholds: unknown key of a policy \"thresholds\", "
+	    "known are about, for, at, replies, quarantine, headers\n" },
 	{ "{'policies': {'a': {'for': {'header.from': 'x'}}}}",
 	    "t.json:1:28: /policies/a/for: a policy is chosen when the recipient is given: facts "
 	    "of the stage \"header\" are not known by then\n" },
@@ -395,7 +401,8 @@ static const struct {
 	    "t.json:1:26: /policies/default: must be an object, not a number\n" },
 	{ "{'headers': {'add': {'X': '${spf}'}, 'delete': []}}",
 	    "t.json:1:27: /headers/add/X: unknown fact \"spf\"\n"
-	    "t.json:1:38: /headers/delete: unknown key of headers \"delete\"\n" },
+	    "t.json:1:38: /headers/delete: unknown key of headers \"delete\", known are remove, "
+	    "add, add_when_tagged, subject_prefix_when_tagged\n" },
 	{ "{'headers': {'remove': ['X Y'], 'subject_prefix_when_tagged': 5}}",
 	    "t.json:1:25: /headers/remove/0: \"X Y\" is no name of a header field\n"
 	    "t.json:1:63: /headers/subject_prefix_when_tagged: must be text, not a number\n" },
@@ -405,14 +412,15 @@ static const struct {
 	{ "{'settings': {'split_reply': 'x'}}",
 	    "t.json:1:30: /settings/split_reply: must begin with a reply code 4yz or 5yz\n" },
 	{ "{'settings': {'split': 'x'}}",
-	    "t.json:1:15: /settings/split: unknown setting \"split\"\n" },
+	    "t.json:1:15: /settings/split: unknown setting \"split\", known are split_reply\n" },
 	{ "{'rules': {\n 'A': {'when': {'spf.reslt': 'x'}, 'scor': 1},\n 'B': {'when': {'rule': "
 	  "'AA'}},\n 'C': {'when': {'rule': 'D'}}, 'D': {'when': {'rule': 'C'}}}, 'x': 1}",
 	    "t.json:2:17: /rules/A/when/spf.reslt: unknown fact \"spf.reslt\" (did you mean "
 	    "\"spf.result\"?)\n"
 	    "t.json:2:36: /rules/A/scor: unknown key of a rule \"scor\" (did you mean \"score\"?)\n"
 	    "t.json:3:25: /rules/B/when/rule: unknown rule \"AA\" (did you mean \"A\"?)\n"
-	    "t.json:4:63: /x: unknown part of a rule set \"x\"\n"
+	    "t.json:4:63: /x: unknown part of a rule set \"x\", known are lists, rules, policies, "
+	    "headers, settings\n"
 	    "t.json:4:8: /rules/C/when: rules ask each other in a circle: C -> D -> C\n" },
 	{ "{'policies': {'default': {'at': {'1': 'reject', '2': 'tag'}}}}",
 	    "t.json:1:27: /policies/default/at: \"tag\" at 2 comes after \"reject\" at 1, which is "
@@ -534,7 +542,8 @@ START_TEST(no_folder)
 
 	ck_assert_ptr_null(ruleset_load("/nonexistent/rules", &f));
 	ck_assert_str_eq(f.v[0].text,
-	    "/nonexistent/rules: the rules folder cannot be read: No such file or directory");
+	    "/nonexistent/rules: the rules folder (milterd/rules) cannot be read: No such file or "
+	    "directory");
 	findings_free(&f);
 }
 END_TEST
@@ -544,11 +553,13 @@ START_TEST(empty_folder)
 	struct folder d;
 
 	folder_open(&d);
-	ck_assert_ptr_null(folder_load(&d, "DIR: no *.json file in the rules folder\n"));
+	ck_assert_ptr_null(
+	    folder_load(&d, "DIR: no *.json file in the rules folder (milterd/rules)\n"));
 	folder_put(&d, ".hidden.json", "x");
 	folder_put(&d, "readme.txt", "x");
 	folder_put(&d, "weir-rules.schema.json", "{}");
-	ck_assert_ptr_null(folder_load(&d, "DIR: no *.json file in the rules folder\n"));
+	ck_assert_ptr_null(
+	    folder_load(&d, "DIR: no *.json file in the rules folder (milterd/rules)\n"));
 	folder_put(&d, "a.json", "{}");
 	{
 		struct ruleset *rs = folder_load(&d, "");
