@@ -16,11 +16,7 @@ static int folder_for_user(const struct milterd_settings *m, struct err *e)
 	if (geteuid() != 0 || access(folder, F_OK) == 0 || m->user[0] == '\0' ||
 	    (user = getpwnam(m->user)) == NULL)
 		return 0;
-	if (folder_make(folder, e) < 0)
-		return -1;
-	if (chown(folder, user->pw_uid, user->pw_gid) < 0)
-		return err_set(e, "%s: cannot be given to %s", folder, m->user);
-	return 0;
+	return folder_make_for(folder, user->pw_uid, user->pw_gid, e);
 }
 
 int open_store(struct cli *c, struct store **s, struct bayes **b)

@@ -62,27 +62,60 @@ int file_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
-/* Whoever the last folder is given to must be able to walk to it. */
-int folder_make(const char *path, struct err *e)
+/* Make every folder on the way; whoever the last one is given to must be able to walk to it. *first
+ * is the length of the shortest path that was missing. */
+static int folders_make(char *path, size_t *first, struct err *e)
+{
+	char *end = path + (path[0] == '/');
+
+	for (;;) {
+		char was;
+
+		end = end + strcspn(end, "/");
+		was = *end;
+		*end = '\0';
+		if (path[0] != '\0' && mkdir(path, was != '\0' ? 0755 : 0750) == 0)
+			*first = *first < (size_t)(end - path) ? *first : (size_t)(end - path);
+		else if (path[0] != '\0' && errno != EEXIST)
+			return err_set(e, "cannot make the folder %s: %s", path, strerror(errno));
+		*end = was;
+		if (was == '\0')
+			return 0;
+		end++;
+	}
+}
+
+/* The deepest first: while we work below a folder, nobody else may write in it. */
+static int folders_give(char *path, size_t first, uid_t user, gid_t group, struct err *e)
+{
+	for (size_t n = strlen(path); n >= first; n--) {
+		if (path[n] != '\0' && path[n] != '/')
+			continue;
+		path[n] = '\0';
+		if (lchown(path, user, group) < 0)
+			return err_set(e, "%s: %s", path, strerror(errno));
+	}
+	return 0;
+}
+
+int folder_make_for(const char *path, uid_t user, gid_t group, struct err *e)
 {
 	char *copy = slice_dup(slice_z(path));
-	int rc = 0;
+	size_t first = SIZE_MAX;
+	int rc;
 
 	if (copy == NULL)
 		return err_set(e, "%s: out of memory", path);
-	for (char *slash = copy + (copy[0] == '/'); rc == 0 && slash != NULL; slash++) {
-		slash = strchr(slash, '/');
-		if (slash != NULL)
-			*slash = '\0';
-		if (copy[0] != '\0' && mkdir(copy, slash != NULL ? 0755 : 0750) < 0 &&
-		    errno != EEXIST)
-			rc = err_set(e, "cannot make the folder %s: %s", copy, strerror(errno));
-		if (slash == NULL)
-			break;
-		*slash = '/';
-	}
+	rc = folders_make(copy, &first, e);
+	if (rc == 0 && user != (uid_t)-1)
+		rc = folders_give(copy, first, user, group, e);
 	free(copy);
 	return rc;
+}
+
+int folder_make(const char *path, struct err *e)
+{
+	return folder_make_for(path, (uid_t)-1, (gid_t)-1, e);
 }
 
 char *path_join(const char *dir, const char *name)

@@ -44,11 +44,7 @@ int privileges_folder(const char *path, const char *user, struct err *e)
 		return -1;
 	if (stat(path, &st) == 0)
 		return 0;
-	if (folder_make(path, e) < 0)
-		return -1;
-	if (pw != NULL && chown(path, pw->pw_uid, pw->pw_gid) < 0)
-		return err_set(e, "%s: %s", path, strerror(errno));
-	return 0;
+	return pw != NULL ? folder_make_for(path, pw->pw_uid, pw->pw_gid, e) : folder_make(path, e);
 }
 
 int privileges_socket_folder(const struct endpoint *ep, const char *user, struct err *e)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,8 +25,10 @@
 #define MARK_NAME "weir store "
 enum {
 	FORMAT = 1,
-	READERS = 1024, /* over all processes; a slot has 64 octets */
+	READERS = 1024,                   /* over all processes; a slot has 64 octets */
+	LOCK_BYTES = (READERS + 64) * 64, /* with LMDB's own head */
 	RESIZE_WAIT_MS = 2000,
+	DISK_FULL = 65536, /* octets left over that no write was content with */
 	KEY_MAX = STORE_SPACE_MAX + 1 + STORE_KEY_MAX, /* LMDB takes 511 */
 };
 static const char mark_key[] = "\0mark";
@@ -77,11 +80,24 @@ static int key_compare(const MDB_val *a, const MDB_val *b)
 	return slice_cmp(slice_of(a->mv_data, a->mv_size), slice_of(b->mv_data, b->mv_size));
 }
 
+/* LMDB calls a write that came to an end half way an input/output error, whatever the reason. */
+static bool disk_full(const struct lmdb *l)
+{
+	struct statvfs v;
+
+	return statvfs(l->path, &v) == 0 && v.f_bavail * v.f_frsize < DISK_FULL;
+}
+
 static int lmdb_error(const struct lmdb *l, int rc, struct err *e)
 {
 	MDB_envinfo info;
 
+	if (rc == EIO && disk_full(l))
+		rc = ENOSPC;
 	switch (rc) {
+	case ENOSPC:
+	case EDQUOT:
+		return err_set(e, "%s: %s: make room on that disk", l->path, strerror(rc));
 	case MDB_MAP_FULL:
 		mdb_env_info(l->env, &info);
 		return err_set(e, "%s: full at %zu octets: raise milterd/store_bytes", l->path,
@@ -152,6 +168,24 @@ static int file_make(const char *path, const struct stat *folder, struct err *e)
 	return rc;
 }
 
+/* LMDB makes its lock file with a hole and maps it: a page of it that is written first on a full
+ * disk is the death of the process (SIGBUS). So the disk is asked for all of it here. What another
+ * process may have mapped is not made longer. */
+static int lock_fill(const struct lmdb *l, const char *path, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return lmdb_error(l, errno, e);
+	if (fstat(fd, &st) == 0 &&
+	    fallocate(fd, 0, 0, st.st_size > 0 ? st.st_size : LOCK_BYTES) < 0 &&
+	    errno != EOPNOTSUPP)
+		rc = lmdb_error(l, errno, e);
+	close(fd);
+	return rc;
+}
+
 static int files_make(struct lmdb *l, const char *folder, struct err *e)
 {
 	struct bytes lock = { 0 };
@@ -163,7 +197,10 @@ static int files_make(struct lmdb *l, const char *folder, struct err *e)
 	if (!bytes_addf(&lock, "%s-lock", l->path))
 		return err_set(e, "%s: out of memory", l->path);
 	/* The lock first: whoever finds the data file finds its lock as well. */
-	rc = file_make(lock.p, &st, e) < 0 || file_make(l->path, &st, e) < 0 ? -1 : 0;
+	rc = file_make(lock.p, &st, e) < 0 || lock_fill(l, lock.p, e) < 0 ||
+		file_make(l->path, &st, e) < 0
+	    ? -1
+	    : 0;
 	bytes_free(&lock);
 	return rc;
 }

@@ -41,7 +41,9 @@ EXTRA_DIST += \
 	tests/e2e/test_check_cli.py \
 	tests/e2e/test_milterd_miltertest.py \
 	tests/e2e/test_postfix.py \
-	tests/e2e/test_reload.py
+	tests/e2e/test_reload.py \
+	tests/e2e/test_same_verdict.py \
+	tests/e2e/test_store_trouble.py
 EXTRA_DIST += \
 	tests/fuzz/corpus/exam/ham-newsletter.eml \
 	tests/fuzz/corpus/exam/malware-macro.eml \

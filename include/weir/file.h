@@ -5,6 +5,8 @@
 #ifndef WEIR_FILE_H
 #define WEIR_FILE_H
 
+#include <sys/types.h>
+
 #include "weir/err.h"
 #include "weir/slice.h"
 
@@ -17,6 +19,8 @@ int file_write_all(int fd, const void *p, size_t n);
 /* Create path, mode 0750, with all missing parents, mode 0755, less umask. An existing folder is
  * fine. */
 int folder_make(const char *path, struct err *e);
+/* The same; those that were missing, parents too, become user's and group's. */
+int folder_make_for(const char *path, uid_t user, gid_t group, struct err *e);
 /* "DIR/NAME", or NAME where it is absolute. NULL without memory; the caller frees it. */
 char *path_join(const char *dir, const char *name);
 

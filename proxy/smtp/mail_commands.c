@@ -2,8 +2,6 @@
 
 #include "session.h"
 
-#include <stdio.h>
-
 #include "weir/smtp_syntax.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -191,7 +189,11 @@ static void on_mail(const struct chain_answer *a, void *arg)
 
 static bool mail_begin(struct session *s, struct slice address, struct slice text)
 {
-	(void)snprintf(s->mail.id, sizeof(s->mail.id), "%s.%u", s->id, ++s->transactions);
+	struct buf id = BUF_ON(s->mail.id);
+
+	buf_add(&id, slice_z(s->id));
+	buf_addc(&id, '.');
+	buf_addu(&id, ++s->transactions, 1);
 	s->filter[0] = '\0';
 	s->begun_ms = clock_ms();
 	return mail_set_reverse_path(&s->mail, address, text);

@@ -332,11 +332,12 @@ static int content_step(struct backend *b, struct bytes *out, struct err *e)
 /* Give the socket as much as it takes. */
 static void pump(struct backend *b)
 {
-	struct bytes *out = stream_output(b->stream);
+	struct bytes *out = &b->route->upstream->scratch;
 	struct err e = { "out of memory" };
 	int rc = 1;
 
 	while (rc > 0 && stream_unsent(b->stream) == 0) {
+		bytes_clear(out);
 		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
 			;
 		if (rc == 0) {
@@ -345,11 +346,10 @@ static void pump(struct backend *b)
 		}
 		if (rc < 0 || out->failed) {
 			b->content.ended = false;
-			bytes_clear(out); /* nothing of this may look like an end to the backend */
 			lose(b, BACKEND_OURS, e.text);
 			return;
 		}
-		stream_flush(b->stream);
+		stream_write(b->stream, bytes_slice(out));
 	}
 	next_timeout(b);
 }

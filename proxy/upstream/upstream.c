@@ -222,6 +222,7 @@ void upstream_free(struct upstream **at)
 	backend_drop_farewells(u);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
+	bytes_free(&u->scratch);
 	free(u->routes);
 	free(u);
 }

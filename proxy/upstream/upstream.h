@@ -55,6 +55,7 @@ struct upstream {
 	size_t count;
 	struct route *fallback;        /* "default" */
 	struct backend_list farewells; /* connections that said QUIT and are no one's */
+	struct bytes scratch;          /* of the backend that encodes mail data just now */
 };
 
 /* settings must outlive it. Each backend is asked for its abilities at once, without anybody
