@@ -85,9 +85,9 @@ def refused(done, status, *words):
 @pytest.mark.parametrize("arguments", [["-t"], ["-f"]])
 def test_no_rules_folder(place, arguments):
     place.write(milterd={"rules": "nowhere"})
-    refused(place.run("weir-milterd", *arguments), 2, "nowhere", "No such file", "milterd.rules")
-    refused(place.run("weir", "rules", "lint"), 65, "nowhere", "milterd.rules")
-    refused(place.run("weir", "rules", "test"), 65, "nowhere", "milterd.rules")
+    refused(place.run("weir-milterd", *arguments), 2, "nowhere", "No such file", "milterd/rules")
+    refused(place.run("weir", "rules", "lint"), 65, "nowhere", "milterd/rules")
+    refused(place.run("weir", "rules", "test"), 65, "nowhere", "milterd/rules")
 
 
 @pytest.mark.parametrize("name", DAEMONS)
