@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes ./configure from configure.ac. Needs autoconf, automake, pkg-config and autoconf-archive.
+# Makes ./configure from configure.ac. Needs autoconf, automake and pkg-config.
 set -e
 cd "$(dirname "$0")"
 for tool in autoreconf automake pkg-config; do

@@ -41,10 +41,11 @@ static int lint(struct cli *c, const char *name)
 	int rc;
 
 	(void)name;
-	if (access(c->settings.milterd.rules, R_OK | X_OK) < 0)
-		return cli_fail(CLI_DATA, "%s: the rules folder (milterd/rules) cannot be read: %s",
-		    c->settings.milterd.rules, strerror(errno));
 	rs = load(c, &f);
+	if (rs == NULL && access(c->settings.milterd.rules, R_OK | X_OK) < 0) {
+		findings_free(&f);
+		return CLI_DATA;
+	}
 	rc = f.n > 0 || rs == NULL ? FINDINGS : CLI_OK;
 	if (rs != NULL) {
 		hints(rs);

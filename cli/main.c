@@ -102,7 +102,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* What the daemon's parts have to tell besides is no answer to a command. */
 	(void)log_open("weir", "stderr", "text", "warn", &e);
-	if (access(installed, R_OK) == 0)
+	if (access(installed, F_OK) == 0)
 		c.config_path = installed;
 	while ((option = getopt(argc, argv, "+c:hV")) != -1) {
 		if (option == 'c')
@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 	argv += optind;
 	optind = 1;
 	rc = command->run(&c, argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && rc < CLI_USAGE)
+		rc = cli_fail(CLI_IO, "cannot write to standard output");
 	if (c.loaded)
 		settings_free(&c.settings);
 	return rc;

@@ -7,6 +7,7 @@ noinst_HEADERS = \
 	include/weir/json.h \
 	include/weir/log.h \
 	include/weir/net.h \
+	include/weir/privileges.h \
 	include/weir/settings.h \
 	include/weir/slice.h \
 	include/weir/smtp_data.h \

@@ -22,31 +22,10 @@ static int complain(struct load *l, bool key, const char *what)
 	return json_finding(l->f, FINDING_ERROR, l->j, l->text, key, "%s", what);
 }
 
-static const char *kind(const json_t *v)
-{
-	switch (json_typeof(v)) {
-	case JSON_OBJECT:
-		return "an object";
-	case JSON_ARRAY:
-		return "a list";
-	case JSON_STRING:
-		return "a text";
-	case JSON_INTEGER:
-	case JSON_REAL:
-		return "a number";
-	case JSON_TRUE:
-	case JSON_FALSE:
-		return "true or false";
-	case JSON_NULL:
-		return "null";
-	}
-	return "unknown";
-}
-
 static int wrong_type(struct load *l, const char *wanted, const json_t *v)
 {
 	return json_finding(
-	    l->f, FINDING_ERROR, l->j, l->text, false, "must be %s, not %s", wanted, kind(v));
+	    l->f, FINDING_ERROR, l->j, l->text, false, "must be %s, not %s", wanted, json_kind(v));
 }
 
 /* ---- one value by type

@@ -81,15 +81,21 @@ void conf_show(const struct conf_table *table, const struct json_file *j, const 
 	}
 }
 
-/* mdoc wants each sentence on a line of its own. */
+/* mdoc wants each sentence on a line of its own, and no line over 80 octets. */
 static void manual_about(const char *about, FILE *to)
 {
+	size_t column = 0;
+
 	for (const char *p = about; *p != '\0'; p++) {
-		fputc(*p, to);
-		if (p[0] == '.' && p[1] == ' ') {
+		bool ends = p > about && p[-1] == '.';
+
+		if (*p == ' ' && (ends || column + 1 + strcspn(p + 1, " ") > 80)) {
 			fputc('\n', to);
-			p++;
+			column = 0;
+			continue;
 		}
+		fputc(*p, to);
+		column++;
 	}
 	fputc('\n', to);
 }

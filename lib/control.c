@@ -229,8 +229,17 @@ json_t *control_ask(const struct endpoint *ep, const char *command, int timeout_
 	char text[ENDPOINT_TEXT_MAX];
 	int fd = endpoint_connect(ep, timeout_ms, e);
 
-	if (fd < 0)
+	if (fd < 0) {
+		const char *hint = errno == ENOENT || errno == ECONNREFUSED
+		    ? ": nobody serves it: is the daemon running, and with this configuration?"
+		    : errno == EACCES ? ": ask as root, or as the user that the daemon runs as"
+				      : "";
+
+		if (e != NULL)
+			(void)snprintf(e->text + strlen(e->text), sizeof(e->text) - strlen(e->text),
+			    "%s", hint);
 		goto done;
+	}
 	if (request == NULL || line_write(fd, request) < 0)
 		err_set(e, "%s: %s", endpoint_text(ep, text), strerror(errno));
 	else if (line_read(fd, timeout_ms, &line, e) < 0)

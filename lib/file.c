@@ -62,7 +62,8 @@ int file_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
-/* Make every folder on the way. *first is the length of the shortest path that was missing. */
+/* Make every folder on the way; whoever the last one is given to must be able to walk to it. *first
+ * is the length of the shortest path that was missing. */
 static int folders_make(char *path, size_t *first, struct err *e)
 {
 	char *end = path + (path[0] == '/');
@@ -73,10 +74,10 @@ static int folders_make(char *path, size_t *first, struct err *e)
 		end = end + strcspn(end, "/");
 		was = *end;
 		*end = '\0';
-		if (path[0] != '\0' && mkdir(path, 0750) == 0)
+		if (path[0] != '\0' && mkdir(path, was != '\0' ? 0755 : 0750) == 0)
 			*first = *first < (size_t)(end - path) ? *first : (size_t)(end - path);
 		else if (path[0] != '\0' && errno != EEXIST)
-			return err_set(e, "%s: %s", path, strerror(errno));
+			return err_set(e, "cannot make the folder %s: %s", path, strerror(errno));
 		*end = was;
 		if (was == '\0')
 			return 0;

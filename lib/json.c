@@ -11,6 +11,27 @@
 
 #include "weir/file.h"
 
+const char *json_kind(const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "a list";
+	case JSON_STRING:
+		return "text";
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return "a number";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "true or false";
+	case JSON_NULL:
+		return "null";
+	}
+	return "unknown";
+}
+
 bool json_comment(const char *key)
 {
 	return key[0] == '/' && key[1] == '/';
@@ -27,8 +48,8 @@ int json_file_parse(const char *path, struct slice text, struct json_file *out, 
 		return findings_add(f, FINDING_ERROR, "%s: out of memory", path);
 	out->root = json_loadb(out->text, out->n, JSON_REJECT_DUPLICATES, &at);
 	if (out->root == NULL)
-		return findings_add(
-		    f, FINDING_ERROR, "%s:%d:%d: %s", path, at.line, at.column, at.text);
+		return findings_add(f, FINDING_ERROR, "%s:%d:%d: %s", path, at.line,
+		    at.column > 0 ? at.column : 1, at.text);
 	return 0;
 }
 

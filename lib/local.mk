@@ -8,6 +8,7 @@ libweir_a_SOURCES = \
 	lib/json.c \
 	lib/log.c \
 	lib/net.c \
+	lib/privileges.c \
 	lib/settings.c \
 	lib/settings_milterd.c \
 	lib/settings_proxy.c \

@@ -17,7 +17,7 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 /* The one destination of the process, set before threads start. */
 static struct {
 	char program[32];
-	char to[256];
+	char to[4096];
 	int fd;
 	bool syslog, json;
 	enum log_level level;
@@ -69,6 +69,26 @@ int log_open(
 	return 0;
 }
 
+int log_reopen(struct err *e)
+{
+	int fd, rc = 0;
+
+	if (sink.fd == STDERR_FILENO)
+		return 0;
+	if ((fd = open_destination(sink.to, e)) < 0)
+		return -1;
+	/* In place, so that no thread ever sees a closed descriptor. */
+	if (dup3(fd, sink.fd, O_CLOEXEC) < 0)
+		rc = err_set(e, "log file %s: %s", sink.to, strerror(errno));
+	close(fd);
+	return rc;
+}
+
+const char *log_place(const char *to, bool background)
+{
+	return background && strcmp(to, "stderr") == 0 ? "syslog" : to;
+}
+
 bool log_wanted(enum log_level level)
 {
 	return level >= sink.level;
@@ -78,12 +98,23 @@ static void add_time(struct buf *b)
 {
 	struct timespec now;
 	struct tm tm;
-	char text[32];
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_addf(b, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+	buf_addu(b, (uint64_t)tm.tm_year + 1900, 4);
+	buf_addc(b, '-');
+	buf_addu(b, (uint64_t)tm.tm_mon + 1, 2);
+	buf_addc(b, '-');
+	buf_addu(b, (uint64_t)tm.tm_mday, 2);
+	buf_addc(b, 'T');
+	buf_addu(b, (uint64_t)tm.tm_hour, 2);
+	buf_addc(b, ':');
+	buf_addu(b, (uint64_t)tm.tm_min, 2);
+	buf_addc(b, ':');
+	buf_addu(b, (uint64_t)tm.tm_sec, 2);
+	buf_addc(b, '.');
+	buf_addu(b, (uint64_t)now.tv_nsec / 1000000, 3);
+	buf_addc(b, 'Z');
 }
 
 void log_begin(struct log_line *l, enum log_level level, const char *event)
@@ -104,7 +135,11 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 	}
 	if (!sink.syslog) {
 		add_time(&l->b);
-		buf_addf(&l->b, " %s[%ld] ", sink.program, (long)getpid());
+		buf_addc(&l->b, ' ');
+		buf_add(&l->b, slice_z(sink.program));
+		buf_addc(&l->b, '[');
+		buf_addu(&l->b, (uint64_t)getpid(), 1);
+		buf_add(&l->b, SLICE("] "));
 	}
 	if (level != LOG_LEVEL_INFO)
 		buf_addf(&l->b, "%s: ", level_names[level]);
@@ -143,10 +178,9 @@ static void add_pair(struct log_line *l, const char *key, struct slice value, bo
 
 	if (!l->wanted || l->b.cut)
 		return;
-	if (sink.json)
-		buf_addf(&l->b, ",\"%s\":", key);
-	else
-		buf_addf(&l->b, " %s=", key);
+	buf_add(&l->b, sink.json ? SLICE(",\"") : SLICE(" "));
+	buf_add(&l->b, slice_z(key));
+	buf_add(&l->b, sink.json ? SLICE("\":") : SLICE("="));
 	if (bare || (!sink.json && plain(value))) {
 		buf_add(&l->b, value);
 	} else {
@@ -179,7 +213,9 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 	struct buf b = BUF_ON(text);
 
 	text[0] = '\0';
-	buf_addf(&b, "%lld", (long long)value);
+	if (value < 0)
+		buf_addc(&b, '-');
+	buf_addu(&b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
 	add_pair(l, key, buf_slice(&b), true);
 }
 

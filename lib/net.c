@@ -97,9 +97,18 @@ socklen_t address_sockaddr(const struct address *a, struct sockaddr_storage *ss)
 
 char *address_text(const struct address *a, char into[ADDRESS_TEXT_MAX])
 {
-	if (a->family == AF_INET || a->family == AF_INET6)
-		return inet_ntop(a->family, a->octets, into, ADDRESS_TEXT_MAX) != NULL ? into
-										       : NULL;
+	struct buf b = { .p = into, .cap = ADDRESS_TEXT_MAX };
+
+	if (a->family == AF_INET6)
+		return inet_ntop(AF_INET6, a->octets, into, ADDRESS_TEXT_MAX) != NULL ? into : NULL;
+	if (a->family == AF_INET) {
+		for (int i = 0; i < 4; i++) {
+			buf_addu(&b, a->octets[i], 1);
+			if (i < 3)
+				buf_addc(&b, '.');
+		}
+		return into;
+	}
 	(void)snprintf(into, ADDRESS_TEXT_MAX, "%s", a->family == AF_UNIX ? "local" : "unknown");
 	return into;
 }
@@ -222,20 +231,63 @@ char *endpoint_text(const struct endpoint *ep, char into[ENDPOINT_TEXT_MAX])
 	return into;
 }
 
-static int listen_local(const struct endpoint *ep, int backlog, mode_t mode, struct err *e)
+/* What the numbers of errno do not say: which folder, and what to do about it. */
+static int listen_failed(const struct endpoint *ep, int error, struct err *e)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char text[ENDPOINT_TEXT_MAX];
+	const char *slash = ep->local ? strrchr(ep->path, '/') : NULL;
+	int folder_n = slash == NULL ? 1 : slash == ep->path ? 1 : (int)(slash - ep->path);
+	const char *folder = slash == NULL ? "." : ep->path;
+
+	(void)endpoint_text(ep, text);
+	if (ep->local && error == ENOENT)
+		return err_set(e,
+		    "%s: there is no folder %.*s: make it, for the user that the "
+		    "program runs as",
+		    text, folder_n, folder);
+	if (ep->local && (error == EACCES || error == EROFS))
+		return err_set(e, "%s: %s: the folder %.*s must be writable for uid %ld", text,
+		    strerror(error), folder_n, folder, (long)geteuid());
+	if (error == EADDRINUSE)
+		return err_set(e, "%s: %s: another process listens there%s", text, strerror(error),
+		    ep->local ? "" : " (ss -ltnp names it)");
+	if (!ep->local && error == EACCES)
+		return err_set(e, "%s: %s: ports below 1024 are for root (or CAP_NET_BIND_SERVICE)",
+		    text, strerror(error));
+	if (!ep->local && error == EADDRNOTAVAIL)
+		return err_set(e, "%s: no address of this machine", text);
+	return err_set(e, "%s: %s", text, strerror(error));
+}
+
+/* A socket that nobody serves is left over from a program that was killed, and goes. */
+static int remove_stale(const struct endpoint *ep, struct err *e)
+{
 	struct stat st;
 	int fd;
 
+	if (lstat(ep->path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return 0;
+	if ((fd = endpoint_connect(ep, 1000, NULL)) >= 0) {
+		close(fd);
+		return listen_failed(ep, EADDRINUSE, e);
+	}
+	(void)unlink(ep->path);
+	return 0;
+}
+
+static int listen_local(const struct endpoint *ep, int backlog, mode_t mode, struct err *e)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd;
+
 	memcpy(un.sun_path, ep->path, sizeof(un.sun_path));
-	if (lstat(ep->path, &st) == 0 && S_ISSOCK(st.st_mode))
-		(void)unlink(ep->path);
+	if (remove_stale(ep, e) < 0)
+		return -1;
 	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
 		return err_set(e, "unix:%s: %s", ep->path, strerror(errno));
 	if (bind(fd, (const struct sockaddr *)&un, sizeof(un)) < 0 || chmod(ep->path, mode) < 0 ||
 	    listen(fd, backlog) < 0) {
-		err_set(e, "unix:%s: %s", ep->path, strerror(errno));
+		listen_failed(ep, errno, e);
 		close(fd);
 		return -1;
 	}
@@ -271,9 +323,7 @@ int endpoint_listen(
 	    (at->ai_family == AF_INET6 &&
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
 	    bind(fd, at->ai_addr, at->ai_addrlen) < 0 || listen(fd, backlog) < 0) {
-		char text[ENDPOINT_TEXT_MAX];
-
-		err_set(e, "%s: %s", endpoint_text(ep, text), strerror(errno));
+		listen_failed(ep, errno, e);
 		if (fd >= 0)
 			close(fd);
 		fd = -1;

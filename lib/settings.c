@@ -58,28 +58,45 @@ static int check_log(const struct settings *s, struct findings *f)
 	return 0;
 }
 
+static void check_servers(const struct settings *s, const struct backend_settings *b,
+    struct buf pointer, struct findings *f)
+{
+	size_t stem = pointer.n;
+
+	for (size_t k = 0; k < b->servers.n; k++) {
+		struct endpoint ep;
+		struct err e;
+
+		pointer.n = stem;
+		buf_addf(&pointer, "/servers/%zu", k);
+		if (endpoint_parse(slice_z(b->servers.v[k]), &ep, &e) < 0)
+			json_finding(f, FINDING_ERROR, &s->file, pointer.p, false, "%s", e.text);
+	}
+}
+
+/* Mail for all recipients goes to "default"; another backend waits for routes to be there. */
 static void check_backends(const struct settings *s, struct findings *f)
 {
 	const struct backend_settings *b = s->proxy.backends.v;
+	size_t n = s->proxy.backends.n;
 	bool has_default = false;
 
-	for (size_t i = 0; i < s->proxy.backends.n; i++) {
+	for (size_t i = 0; i < n; i++)
 		has_default |= strcmp(b[i].name, "default") == 0;
-		for (size_t k = 0; k < b[i].servers.n; k++) {
-			struct endpoint ep;
-			struct err e;
-			char pointer[256];
-
-			(void)snprintf(pointer, sizeof(pointer), "/proxy/backends/%s/servers/%zu",
-			    b[i].name, k);
-			if (endpoint_parse(slice_z(b[i].servers.v[k]), &ep, &e) < 0)
-				json_finding(
-				    f, FINDING_ERROR, &s->file, pointer, false, "%s", e.text);
-		}
-	}
 	if (!has_default)
 		json_finding(f, FINDING_ERROR, &s->file, "/proxy/backends", false,
 		    "a backend \"default\" must be given");
+	for (size_t i = 0; i < n; i++) {
+		char text[256] = "";
+		struct buf pointer = BUF_ON(text);
+
+		buf_add(&pointer, SLICE("/proxy/backends"));
+		json_pointer_add(&pointer, slice_z(b[i].name));
+		if (strcmp(b[i].name, "default") != 0)
+			json_finding(f, FINDING_WARNING, &s->file, text, true,
+			    "no mail goes to this backend: only \"default\" is used");
+		check_servers(s, &b[i], pointer, f);
+	}
 }
 
 static bool octal(int64_t digits)

@@ -55,7 +55,7 @@ const struct conf_table milterd_table = { "milterd", milterd_fields, COUNT(milte
 /* clang-format off */
 static const struct conf_field log_fields[] = {
 	{ .name = "to", .type = CONF_STR, .offset = AT(to), .fallback = "stderr", .min = 1, .max = 4000, .unit = "",
-	  .about = "stderr, syslog, or a file." },
+	  .about = "stderr, syslog, or a file, which weir reload opens again; a daemon in the background says syslog where stderr stands." },
 	{ .name = "format", .type = CONF_STR, .offset = AT(format), .fallback = "text", .min = 1, .max = 8, .unit = "",
 	  .about = "text (key=value) or json (one object a line)." },
 	{ .name = "level", .type = CONF_STR, .offset = AT(level), .fallback = "info", .min = 1, .max = 8, .unit = "",

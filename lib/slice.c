@@ -89,15 +89,6 @@ struct slice slice_trim(struct slice s)
 	return s;
 }
 
-struct slice slice_sub(struct slice s, size_t from, size_t n)
-{
-	if (from > s.n)
-		from = s.n;
-	if (n > s.n - from)
-		n = s.n - from;
-	return (struct slice){ s.p != NULL ? s.p + from : NULL, n };
-}
-
 int slice_number(struct slice s, uint64_t max, uint64_t *out)
 {
 	uint64_t value = 0;
@@ -153,9 +144,11 @@ bool slice_utf8(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 
-	for (size_t i = 0, step; i < s.n; i += step)
-		if ((step = utf8_sequence(p + i, s.n - i)) == 0)
+	for (size_t i = 0, step; i < s.n; i += step) {
+		step = p[i] < 0x80 ? 1 : utf8_sequence(p + i, s.n - i);
+		if (step == 0)
 			return false;
+	}
 	return true;
 }
 
@@ -184,7 +177,23 @@ void buf_add(struct buf *b, struct slice s)
 
 void buf_addc(struct buf *b, char c)
 {
-	buf_add(b, (struct slice){ &c, 1 });
+	b->cut |= 1 >= b->cap - b->n;
+	if (b->cut)
+		return;
+	b->p[b->n++] = c;
+	b->p[b->n] = '\0';
+}
+
+void buf_addu(struct buf *b, uint64_t n, size_t width)
+{
+	char digits[20]; /* as many as UINT64_MAX has */
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0 || (at > 0 && sizeof(digits) - at < width));
+	buf_add(b, slice_of(digits + at, sizeof(digits) - at));
 }
 
 void buf_vaddf(struct buf *b, const char *format, va_list ap)

@@ -64,6 +64,21 @@ static void text_add(struct buf *b, struct slice line)
 	}
 }
 
+/* An empty reply. The storage of its text is large, and mostly not needed: it is not zeroed. */
+static void reply_clear(struct smtp_reply *r, int code)
+{
+	r->code = code;
+	memset(r->enhanced, 0, sizeof(r->enhanced));
+	r->text[0] = '\0';
+}
+
+void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from)
+{
+	to->code = from->code;
+	memcpy(to->enhanced, from->enhanced, sizeof(to->enhanced));
+	memcpy(to->text, from->text, strlen(from->text) + 1);
+}
+
 /* Collects a reply line by line, from the wire or from a text. */
 struct reader {
 	struct smtp_reply reply;
@@ -74,7 +89,7 @@ struct reader {
 
 static void reader_start(struct reader *d)
 {
-	d->reply = (struct smtp_reply){ 0 };
+	reply_clear(&d->reply, 0);
 	d->text = BUF_ON(d->reply.text);
 	d->lines = 0;
 	d->last = false;
@@ -153,7 +168,7 @@ int smtp_reply_parse(struct slice wire, size_t *used, struct smtp_reply *r, stru
 		left = slice_sub(left, lf + 1, left.n);
 	}
 	*used = (size_t)(left.p - wire.p);
-	*r = d.reply;
+	smtp_reply_copy(r, &d.reply);
 	return 1;
 }
 
@@ -194,19 +209,21 @@ int smtp_reply_from_text(struct slice text, struct smtp_reply *r, struct err *e)
 		return err_set(e, "the last line has '-' behind its reply code");
 	if (text.n > 0)
 		return err_set(e, "line %u has no '-' behind its reply code", d.lines);
-	*r = d.reply;
+	smtp_reply_copy(r, &d.reply);
 	return 0;
 }
 
 void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const char *format, ...)
 {
-	char raw[SMTP_REPLY_MAX + 8] = ""; /* text_add is the one that cuts, between characters */
+	char raw[SMTP_REPLY_MAX + 8]; /* text_add is the one that cuts, between characters */
 	struct slice left, own = slice_z(enhanced);
-	struct smtp_reply built = { .code = code }; /* the arguments may point into *r */
+	struct smtp_reply built; /* the arguments may point into *r */
 	struct buf text = BUF_ON(built.text);
 	va_list ap;
 
 	assert(code >= 200 && code <= 559);
+	reply_clear(&built, code);
+	raw[0] = '\0';
 	va_start(ap, format);
 	(void)vsnprintf(raw, sizeof(raw), format, ap);
 	va_end(ap);
@@ -222,7 +239,7 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const 
 		if (left.n > 0)
 			buf_addc(&text, '\n');
 	}
-	*r = built;
+	smtp_reply_copy(r, &built);
 }
 
 /* How much of line goes out now: what fits, cut behind a space where one is near, else between
@@ -287,9 +304,11 @@ void smtp_reply_line(const struct smtp_reply *r, struct buf *out)
 {
 	struct slice left = slice_z(r->text);
 
-	buf_addf(out, "%d", r->code);
-	if (r->enhanced[0] != '\0')
-		buf_addf(out, " %s", r->enhanced);
+	buf_addu(out, (uint64_t)r->code, 1);
+	if (r->enhanced[0] != '\0') {
+		buf_addc(out, ' ');
+		buf_add(out, slice_z(r->enhanced));
+	}
 	for (const char *between = " "; left.n > 0; between = " / ") {
 		line_add(out, slice_z(between));
 		line_add(out, slice_cut(&left, '\n'));

@@ -229,6 +229,7 @@ int daemon_reload(struct milterd *d, struct findings *f)
 	struct milterd fresh = { .config_path = d->config_path };
 	struct engine *was;
 	bool wanted;
+	struct err e;
 	int rc = daemon_load(&fresh, f);
 
 	if (rc == 0) {
@@ -244,6 +245,8 @@ int daemon_reload(struct milterd *d, struct findings *f)
 		reload_scanner(d, wanted, f);
 	}
 	daemon_free(&fresh);
+	if (log_reopen(&e) < 0)
+		findings_add(f, FINDING_WARNING, "%s: the old file is written on", e.text);
 	for (size_t i = 0; i < f->n; i++)
 		log_event(rc < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "reload", "finding",
 		    f->v[i].text, NULL);

@@ -24,8 +24,6 @@ weir_milterd_SOURCES = \
 	milterd/main.c \
 	milterd/milter.c \
 	milterd/milter.h \
-	milterd/privileges.c \
-	milterd/privileges.h \
 	milterd/verdict_line.c \
 	milterd/verdict_line.h
 weir_milterd_LDADD = $(FILTER_LIBS) $(MILTER_LIBS)

@@ -23,10 +23,10 @@
 
 #include "milterd/daemon.h"
 #include "milterd/milter.h"
-#include "milterd/privileges.h"
 #include "weir/control.h"
 #include "weir/file.h"
 #include "weir/log.h"
+#include "weir/privileges.h"
 
 enum { EXIT_USAGE = 64, EXIT_CHECK = 2, RELOAD_MS = 120000 };
 
@@ -110,27 +110,17 @@ static void detached(int ready)
 	(void)file_write_all(ready, "+", 1);
 	close(ready);
 	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0) {
-		(void)dup2(null, STDIN_FILENO);
-		(void)dup2(null, STDOUT_FILENO);
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			(void)dup2(null, fd);
 		close(null);
 	}
-}
-
-static int folder_for(const struct endpoint *ep, const char *user, struct err *e)
-{
-	const char *slash = ep->local ? strrchr(ep->path, '/') : NULL;
-	char folder[sizeof(ep->path)];
-
-	if (slash == NULL || slash == ep->path)
-		return 0;
-	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - ep->path), ep->path);
-	return privileges_folder(folder, user, e);
 }
 
 /* What needs root, then give root up. */
 static int take_place(const struct milterd_settings *s, struct err *e)
 {
-	if (folder_for(&s->socket, s->user, e) < 0 || folder_for(&s->control, s->user, e) < 0 ||
+	if (privileges_socket_folder(&s->socket, s->user, e) < 0 ||
+	    privileges_socket_folder(&s->control, s->user, e) < 0 ||
 	    privileges_folder(s->store + strlen("lmdb:"), s->user, e) < 0 ||
 	    milter_open(s, e) < 0 ||
 	    (s->socket.local && privileges_give(s->socket.path, s->user, e) < 0))
@@ -244,6 +234,7 @@ static void say_stopped(unsigned left)
  * our end of its socket closed. */
 static int run(struct milterd *d, int ready)
 {
+	const struct log_settings *log = &d->settings.log;
 	struct control_thread *control;
 	pthread_t milter;
 	struct err e;
@@ -252,11 +243,17 @@ static int run(struct milterd *d, int ready)
 
 	assert(d->engine != NULL);
 	daemon_services_start(d);
+	/* A daemon in the background has no terminal: what its start had to say is said. */
+	if (log_place(log->to, ready >= 0) != log->to)
+		(void)log_open(
+		    "weir-milterd", log_place(log->to, true), log->format, log->level, &e);
 	signals_mask(SIG_BLOCK);
 	control = control_thread_start(&d->settings.milterd.control, daemon_control, d, &e);
 	if (control == NULL || pthread_create(&milter, NULL, serve, d) != 0) {
-		log_event(LOG_LEVEL_ERROR, "start", "error", control == NULL ? e.text : "no thread",
-		    NULL);
+		fprintf(stderr, "weir-milterd: %s\n",
+		    control == NULL ? e.text : "no thread can be started");
+		if (d->settings.milterd.socket.local)
+			(void)unlink(d->settings.milterd.socket.path);
 		return EXIT_FAILURE;
 	}
 	signals_mask(SIG_UNBLOCK);
@@ -282,6 +279,8 @@ static int start(struct milterd *d, bool foreground)
 	struct err e;
 
 	if (log_open("weir-milterd", log->to, log->format, log->level, &e) < 0 ||
+	    privileges_check(d->settings.milterd.user, "milterd.user", &e) < 0 ||
+	    privileges_give_log(log->to, d->settings.milterd.user, &e) < 0 ||
 	    take_place(&d->settings.milterd, &e) < 0) {
 		fprintf(stderr, "weir-milterd: %s\n", e.text);
 		return EXIT_FAILURE;
@@ -296,7 +295,7 @@ static int start(struct milterd *d, bool foreground)
 	return run(d, ready);
 }
 
-static int usage(void)
+static int usage(FILE *to)
 {
 	fputs("usage: weir-milterd [-c weir.json] [-t] [-f]\n"
 	      "  -c  the configuration file; else " WEIR_SYSCONFDIR
@@ -304,8 +303,8 @@ static int usage(void)
 	      "  -t  check all of it, and the rules, and exit: 0 good, 2 not\n"
 	      "  -f  stay in the foreground\n"
 	      "  -V  print the version\n",
-	    stderr);
-	return EXIT_USAGE;
+	    to);
+	return to == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -321,7 +320,7 @@ int main(int argc, char **argv)
 	the_milterd = &d;
 	d.program = argv[0];
 	d.started = time(NULL);
-	while ((option = getopt(argc, argv, "c:tfV")) != -1) {
+	while ((option = getopt(argc, argv, "c:tfhV")) != -1) {
 		if (option == 'c')
 			d.config_path = optarg;
 		else if (option == 't')
@@ -331,17 +330,21 @@ int main(int argc, char **argv)
 		else if (option == 'V')
 			return printf("weir-milterd %s\n", PACKAGE_VERSION) < 0;
 		else
-			return usage();
+			return usage(option == 'h' ? stdout : stderr);
 	}
 	if (optind < argc)
-		return usage();
-	if (d.config_path == NULL && access(installed, R_OK) == 0)
+		return usage(stderr);
+	if (d.config_path == NULL && access(installed, F_OK) == 0)
 		d.config_path = installed;
 	rc = daemon_load(&d, &f);
 	findings_print(&f, stderr);
 	findings_free(&f);
 	if (rc == 0 && !check)
 		return start(&d, foreground);
+	if (rc == 0 &&
+	    printf("%s and its rules are good\n",
+		d.config_path != NULL ? d.config_path : "(defaults)") < 0)
+		rc = -1;
 	daemon_free(&d);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_CHECK;
 }

@@ -552,11 +552,11 @@ static int open_socket(const struct milterd_settings *s, struct err *e)
 	char text[ENDPOINT_TEXT_MAX];
 	int rc;
 
-	/* libmilter removes the socket that is there, whoever listens on it. */
-	if (ep->local && (rc = endpoint_connect(ep, 1000, NULL)) >= 0) {
-		close(rc);
-		return err_set(e, "%s: another process listens there", endpoint_text(ep, text));
-	}
+	/* libmilter removes the socket that is there, whoever listens on it, and tells errors to
+	 * the system log alone: so it is tried before, and errors have words. */
+	if ((rc = endpoint_listen(ep, 1, 0600, false, e)) < 0)
+		return -1;
+	close(rc);
 	was = umask(0777 & ~mode_of(s->socket_mode));
 	rc = smfi_opensocket(ep->local);
 	umask(was);

@@ -18,8 +18,9 @@ struct options {
 
 static int usage(FILE *to)
 {
-	fputs("usage: weir-proxy -c weir.json [-t] [-f]\n"
-	      "  -c FILE  the configuration\n"
+	fputs("usage: weir-proxy [-c weir.json] [-t] [-f]\n"
+	      "  -c FILE  the configuration; else " WEIR_SYSCONFDIR
+	      "/weir.json, else every default\n"
 	      "  -t       check the whole file and exit: 0 it is good, 2 it is not\n"
 	      "  -f       stay in the foreground\n"
 	      "  -V       print the version\n",
@@ -63,13 +64,15 @@ static int load(const struct options *o, struct settings *s)
 int main(int argc, char **argv)
 {
 	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
-	struct options o = { .path = installed };
+	struct options o = { 0 };
 	int status = parse_options(argc, argv, &o);
 	struct settings s;
 	struct err e;
 
 	if (status >= 0)
 		return status;
+	if (o.path == NULL && access(installed, F_OK) == 0)
+		o.path = installed;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(
 	    SIGXFSZ, SIG_IGN); /* a spool file at its limit is a full disk, no reason to die */
@@ -79,7 +82,9 @@ int main(int argc, char **argv)
 	}
 	if (o.test) {
 		settings_free(&s);
-		return printf("%s is good\n", o.path) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		return printf("%s is good\n", o.path != NULL ? o.path : "(defaults)") > 0
+		    ? EXIT_SUCCESS
+		    : EXIT_FAILURE;
 	}
 	if (log_open("weir-proxy", s.log.to, s.log.format, s.log.level, &e) < 0) {
 		fprintf(stderr, "weir-proxy: %s\n", e.text);

@@ -47,7 +47,7 @@ struct master {
 	struct event *signals[4];
 	struct event *kill_timer;
 	struct admin *admin;
-	bool stopping;
+	bool stopping, background;
 };
 
 /* ---- workers ------------------------------------------------------------------------------ */
@@ -322,7 +322,8 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 	if (sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	if (places_new(m, &places, n, &e) < 0 ||
-	    log_open("weir-proxy", fresh->log.to, fresh->log.format, fresh->log.level, &e) < 0) {
+	    log_open("weir-proxy", log_place(fresh->log.to, m->background), fresh->log.format,
+		fresh->log.level, &e) < 0) {
 		places_free(places, n);
 		sockets_close(&sockets);
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
@@ -455,6 +456,20 @@ static int watch_signals(struct master *m, struct err *e)
 	return m->kill_timer != NULL ? 0 : err_set(e, "out of memory");
 }
 
+/* A second master on the same ports would get its share of the connections: SO_REUSEPORT lets
+ * whoever has the same user in. So it is asked for first. */
+static int alone(const struct proxy_settings *p, struct err *e)
+{
+	char text[ENDPOINT_TEXT_MAX];
+	int fd = endpoint_connect(&p->control, 1000, NULL);
+
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return err_set(e, "control socket %s: another weir-proxy runs there (proxy.control)",
+	    endpoint_text(&p->control, text));
+}
+
 /* All that may fail, before anybody is told that we run. */
 static int master_init(struct master *m, struct err *e)
 {
@@ -462,9 +477,9 @@ static int master_init(struct master *m, struct err *e)
 
 	m->count = worker_count(p);
 	privileges_raise_limits();
-	if ((m->shared = shared_new(e)) == NULL ||
+	if (alone(p, e) < 0 || (m->shared = shared_new(e)) == NULL ||
 	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
-	    privileges_drop(m->settings, e) < 0)
+	    privileges_leave_root(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");
@@ -512,6 +527,11 @@ int master_run(const char *path, struct settings *settings, bool foreground)
 		master_free(m);
 		return EXIT_FAILURE;
 	}
+	m->background = !foreground;
+	/* From here on, nobody reads what goes to standard error. */
+	if (log_place(own->log.to, m->background) != own->log.to)
+		(void)log_open("weir-proxy", log_place(own->log.to, m->background), own->log.format,
+		    own->log.level, &e);
 	if (!foreground && (daemon(1, 0) < 0 || event_reinit(m->base) < 0)) {
 		fprintf(stderr, "weir-proxy: cannot go into the background: %s\n", strerror(errno));
 		master_free(m);

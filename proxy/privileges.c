@@ -1,29 +1,22 @@
 #include "config.h"
 
-#include "privileges.h"
+#include "proxy/privileges.h"
 
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-int privileges_drop(const struct settings *s, struct err *e)
+#include "weir/privileges.h"
+
+int privileges_leave_root(const struct settings *s, struct err *e)
 {
 	const char *user = s->proxy.user;
-	const struct passwd *pw;
 
-	if (geteuid() != 0 || user[0] == '\0')
-		return 0;
-	errno = 0;
-	if ((pw = getpwnam(user)) == NULL)
-		return err_set(e, "user \"%s\" is not known: create it, or set proxy.user", user);
+	if (privileges_check(user, "proxy.user", e) < 0 ||
+	    privileges_socket_folder(&s->proxy.control, user, e) < 0)
+		return -1;
 	/* The log is opened again at a reload, when we are root no more. */
-	if (s->log.to[0] == '/')
-		(void)!lchown(s->log.to, pw->pw_uid, pw->pw_gid);
-	if (initgroups(user, pw->pw_gid) < 0 || setgid(pw->pw_gid) < 0 || setuid(pw->pw_uid) < 0)
-		return err_set(e, "user %s: %s", user, strerror(errno));
-	return 0;
+	if (privileges_give_log(s->log.to, user, e) < 0)
+		return -1;
+	return privileges_drop(user, e);
 }
 
 /* A session may hold four descriptors: client, backend, filter, spool. */

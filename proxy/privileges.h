@@ -1,5 +1,5 @@
 /*
- * privileges - from root to the configured user, and the limits that only the start can raise.
+ * privileges - what the start needs root for, then from root to proxy.user.
  * Threads    at start, one.
  */
 #ifndef PROXY_PRIVILEGES_H
@@ -7,8 +7,9 @@
 
 #include "weir/settings.h"
 
-/* Become proxy.user where we are root and one is set. 0, or -1 with *e. */
-int privileges_drop(const struct settings *s, struct err *e);
+/* Make what user needs to find, and become him. Nothing where we are not root or none is set. 0, or
+ * -1 with *e. */
+int privileges_leave_root(const struct settings *s, struct err *e);
 /* As many descriptors as we may have. */
 void privileges_raise_limits(void);
 

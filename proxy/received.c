@@ -38,9 +38,22 @@ static void add_date(struct buf *b, time_t when)
 
 	localtime_r(&when, &tm);
 	minutes = tm.tm_gmtoff / 60;
-	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday], tm.tm_mday,
-	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
-	    minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
+	buf_add(b, slice_z(days[tm.tm_wday]));
+	buf_add(b, SLICE(", "));
+	buf_addu(b, (uint64_t)tm.tm_mday, 1);
+	buf_addc(b, ' ');
+	buf_add(b, slice_z(months[tm.tm_mon]));
+	buf_addc(b, ' ');
+	buf_addu(b, (uint64_t)tm.tm_year + 1900, 4);
+	buf_addc(b, ' ');
+	buf_addu(b, (uint64_t)tm.tm_hour, 2);
+	buf_addc(b, ':');
+	buf_addu(b, (uint64_t)tm.tm_min, 2);
+	buf_addc(b, ':');
+	buf_addu(b, (uint64_t)tm.tm_sec, 2);
+	buf_add(b, minutes < 0 ? SLICE(" -") : SLICE(" +"));
+	buf_addu(b, (uint64_t)labs(minutes) / 60, 2);
+	buf_addu(b, (uint64_t)labs(minutes) % 60, 2);
 }
 
 void received_write(const struct received *r, struct buf *b)
@@ -49,10 +62,13 @@ void received_write(const struct received *r, struct buf *b)
 
 	buf_add(b, SLICE("Received: from "));
 	add_name(b, r->helo.n > 0 ? r->helo : SLICE("unknown"), r->utf8);
-	buf_addf(b, " ([%s%s])\r\n\tby ", r->client->family == AF_INET6 ? "IPv6:" : "",
-	    address_text(r->client, text));
+	buf_add(b, r->client->family == AF_INET6 ? SLICE(" ([IPv6:") : SLICE(" (["));
+	buf_add(b, slice_z(address_text(r->client, text)));
+	buf_add(b, SLICE("])\r\n\tby "));
 	buf_add(b, r->by);
-	buf_addf(b, " (Weir) with %s id ", r->utf8 ? "UTF8SMTP" : r->esmtp ? "ESMTP" : "SMTP");
+	buf_add(b, SLICE(" (Weir) with "));
+	buf_add(b, r->utf8 ? SLICE("UTF8SMTP") : r->esmtp ? SLICE("ESMTP") : SLICE("SMTP"));
+	buf_add(b, SLICE(" id "));
 	buf_add(b, r->id);
 	if (r->only_recipient.p != NULL) {
 		buf_add(b, SLICE("\r\n\tfor <"));

@@ -14,8 +14,6 @@
 #define READ_MAX 65536
 /* Buffers up to this size are kept for the next command or reply. */
 #define KEEP_MAX 4096
-/* Output is mail data for the most part, which comes in pieces of this order again and again. */
-#define KEEP_OUT_MAX ((size_t)4 * READ_MAX)
 
 struct stream {
 	struct event_base *base;
@@ -256,30 +254,56 @@ struct bytes *stream_output(struct stream *s)
 
 size_t stream_unsent(const struct stream *s)
 {
-	return s->out.n - s->out_at;
+	size_t n = s->out.n - s->out_at;
+
+	return n == 0 && s->error != 0 ? 1 : n;
 }
 
-/* Write what the socket takes. True when nothing is left. */
+/* Write what the socket takes, and tell how much that was. */
+static size_t send_some(struct stream *s, struct slice octets)
+{
+	size_t done = 0;
+
+	while (done < octets.n) {
+		ssize_t n = send(s->fd, octets.p + done, octets.n - done, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR) {
+			s->error = errno;
+			break;
+		}
+	}
+	return done;
+}
+
+/* True when nothing is left. */
 static bool write_out(struct stream *s)
 {
-	while (s->out_at < s->out.n) {
-		ssize_t n = send(s->fd, s->out.p + s->out_at, s->out.n - s->out_at, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			if (errno != EAGAIN)
-				s->error = errno;
-			return false;
-		}
-		s->out_at += (size_t)n;
-	}
+	s->out_at += send_some(s, slice_of(s->out.p + s->out_at, s->out.n - s->out_at));
+	if (s->out_at < s->out.n)
+		return false;
 	s->out_at = 0;
-	if (s->out.cap > KEEP_OUT_MAX)
+	if (s->out.cap > KEEP_MAX)
 		bytes_free(&s->out);
 	else
 		bytes_clear(&s->out);
 	return true;
+}
+
+/* The socket takes no more now, or never again: then the owner, who is in the middle of something,
+ * is told from the loop. */
+static void write_later(struct stream *s)
+{
+	if (s->error != 0) {
+		watch(s);
+		event_active(&s->broken, EV_READ, 0);
+	} else if (!s->waiting) {
+		s->waiting = true;
+		event_add(&s->writable, NULL);
+	}
 }
 
 void stream_flush(struct stream *s)
@@ -287,16 +311,20 @@ void stream_flush(struct stream *s)
 	tidy(s);
 	if (s->waiting || s->error != 0 || s->out.n == s->out_at)
 		return;
-	if (write_out(s))
+	if (!write_out(s))
+		write_later(s);
+}
+
+void stream_write(struct stream *s, struct slice octets)
+{
+	stream_flush(s);
+	if (stream_unsent(s) == 0)
+		octets = slice_sub(octets, send_some(s, octets), octets.n);
+	if (octets.n == 0)
 		return;
-	if (s->error != 0) {
-		/* The owner is in the middle of something: tell it from the loop. */
-		watch(s);
-		event_active(&s->broken, EV_READ, 0);
-		return;
-	}
-	s->waiting = true;
-	event_add(&s->writable, NULL);
+	if (s->error == 0 && !bytes_add(&s->out, octets))
+		s->error = ENOMEM;
+	write_later(s);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)

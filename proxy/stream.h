@@ -36,7 +36,11 @@ void stream_pause(struct stream *s, bool pause);
 
 struct bytes *stream_output(struct stream *s);
 void stream_flush(struct stream *s);
-/* Octets that were flushed and wait for the socket, or were not flushed yet. */
+/* Flush, then write octets that lie elsewhere; what the socket does not take at once is copied. So
+ * a stream of much output holds no buffer of its size. */
+void stream_write(struct stream *s, struct slice octets);
+/* Octets that were flushed and wait for the socket, or were not flushed yet; never 0 once a write
+ * has failed. */
 size_t stream_unsent(const struct stream *s);
 /* No more output will follow: the peer sees the end after what is written. */
 void stream_shut(struct stream *s);

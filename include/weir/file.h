@@ -16,7 +16,8 @@ int file_read(const char *path, struct bytes *into, struct err *e);
 int file_read_fd(int fd, const char *name, struct bytes *into, struct err *e);
 /* Write all n octets, whatever the signals. 0, or -1 with errno. */
 int file_write_all(int fd, const void *p, size_t n);
-/* Create path with all missing parents, mode 0750 less umask. An existing folder is fine. */
+/* Create path, mode 0750, with all missing parents, mode 0755, less umask. An existing folder is
+ * fine. */
 int folder_make(const char *path, struct err *e);
 /* The same; those that were missing, parents too, become user's and group's. */
 int folder_make_for(const char *path, uid_t user, gid_t group, struct err *e);

@@ -37,5 +37,7 @@ int json_finding(struct findings *f, enum finding_level level, const struct json
 /* Append "/token" to a pointer, with ~ and / escaped. */
 void json_pointer_add(struct buf *pointer, struct slice token);
 bool json_comment(const char *key);
+/* What a value is, for "must be a list, not ...": "an object", "a number", "text". */
+const char *json_kind(const json_t *v);
 
 #endif

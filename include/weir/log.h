@@ -2,8 +2,7 @@
  * log - one line an event: an event word, then key=value in the order given (or one JSON object a
  * line). Text       values are cut at 512 octets, quoted where they hold a space, '"' or '=', and
  * control, non-ASCII and quote octets are written as \xHH, so that no peer can forge a line.
- * Threads    any; a line is one write(2). log_open is called before threads start, and again (same
- *            destination) to reopen a file.
+ * Threads    any; a line is one write(2). log_open is called before threads start.
  */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H
@@ -29,6 +28,11 @@ struct log_line {
  * "debug", "info", "warn" or "error". program stands in every line. 0, or -1 with *e. */
 int log_open(
     const char *program, const char *to, const char *format, const char *level, struct err *e);
+/* Open the file by its name again, for whoever rotates logs; nothing for stderr and syslog. While
+ * threads write, too. 0, or -1 with *e: then the old one stays. */
+int log_reopen(struct err *e);
+/* `to`, or "syslog" where that is stderr and the process goes into the background. */
+const char *log_place(const char *to, bool background);
 bool log_wanted(enum log_level level);
 
 void log_begin(struct log_line *l, enum log_level level, const char *event);

@@ -55,8 +55,9 @@ int endpoint_parse(struct slice text, struct endpoint *out, struct err *e);
 /* As it would be written in the configuration; returns into (ENDPOINT_TEXT_MAX octets). */
 char *endpoint_text(const struct endpoint *ep, char into[ENDPOINT_TEXT_MAX]);
 /* Resolve (host names block: start-up and command line only) and listen, non-blocking,
- * close-on-exec. For a Unix socket a stale file is removed and the mode is set. reuse_port sets
- * SO_REUSEPORT. The fd, or -1. */
+ * close-on-exec. For a Unix socket a file that nobody serves is removed and the mode is set; one
+ * that somebody serves is an error. reuse_port sets SO_REUSEPORT. The fd, or -1 with *e, which says
+ * what to do. */
 int endpoint_listen(
     const struct endpoint *ep, int backlog, mode_t mode, bool reuse_port, struct err *e);
 /* Connect, blocking at most timeout_ms. The fd (blocking, close-on-exec, TCP_NODELAY), or -1. */

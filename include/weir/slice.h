@@ -92,7 +92,14 @@ struct slice slice_cut(struct slice *s, char c);
 /* Without leading and trailing ASCII white space. */
 struct slice slice_trim(struct slice s);
 /* The part from octet `from` on, at most n octets; both are cut to what is there. */
-struct slice slice_sub(struct slice s, size_t from, size_t n);
+static inline struct slice slice_sub(struct slice s, size_t from, size_t n)
+{
+	if (from > s.n)
+		from = s.n;
+	if (n > s.n - from)
+		n = s.n - from;
+	return (struct slice){ s.p != NULL ? s.p + from : NULL, n };
+}
 /* The whole of s as a decimal number without sign. 0, or -1 when it is empty, no number, or above
  * max. */
 int slice_number(struct slice s, uint64_t max, uint64_t *out);
@@ -104,6 +111,9 @@ char *slice_dup(struct slice s);
 /* Append s. If it does not fit, b keeps what it held and b->cut turns, and stays, true. */
 void buf_add(struct buf *b, struct slice s);
 void buf_addc(struct buf *b, char c);
+/* n in decimal, with zeros in front up to `width` digits (at most 20): what is written for every
+ * message is spared the machinery of printf. */
+void buf_addu(struct buf *b, uint64_t n, size_t width);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 

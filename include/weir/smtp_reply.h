@@ -41,6 +41,8 @@ void smtp_reply_set(struct smtp_reply *r, int code, const char *enhanced, const 
  * SMTP_REPLY_LINE_MAX octets (a longer one is continued on the next), '-' on all but the last.
  * False when memory is gone. */
 bool smtp_reply_write(const struct smtp_reply *r, struct bytes *out);
+/* *to = *from, without the storage that the text does not use. They are two. */
+void smtp_reply_copy(struct smtp_reply *to, const struct smtp_reply *from);
 /* "550 5.7.1 text": one line, for logs and verdicts; lines are joined by " / ". */
 void smtp_reply_line(const struct smtp_reply *r, struct buf *out);
 static inline int smtp_reply_class(const struct smtp_reply *r)

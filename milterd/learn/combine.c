@@ -7,8 +7,9 @@
 /* Robinson's prior: a token that was never seen is worth PRIOR_SPAM, and that is believed as much
  * as PRIOR_WEIGHT messages. */
 static const double PRIOR_SPAM = 0.5, PRIOR_WEIGHT = 0.15;
-/* Half of the log odds are believed when so many messages of the smaller class were learnt. */
-static const double TRUST_HALF = 3;
+/* Half of the log odds are believed when so many messages of the smaller class were learnt: what a
+ * handful of messages never showed is not yet a sign of the other class. */
+static const double TRUST_HALF = 30;
 static const double LOG_ODDS_MAX = 700; /* exp() of it is still a double */
 
 double combine_token(const uint32_t counts[2], const uint64_t learned[2])

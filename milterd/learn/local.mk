@@ -18,13 +18,6 @@ check_features_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
 check_bayes_SOURCES = tests/unit/check_bayes.c tests/unit/unit.h
 check_bayes_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
 
-# What bench/accuracy drives: make bench/bayes_driver
-EXTRA_PROGRAMS = bench/bayes_driver
-bench_bayes_driver_SOURCES = bench/bayes_driver.c
-bench_bayes_driver_LDADD = $(FILTER_LIBS)
-EXTRA_DIST += bench/accuracy
-CLEANFILES += bench/bayes_driver
-
 EXTRA_DIST += \
 	tests/fuzz/corpus/features/mixed \
 	tests/fuzz/corpus/features/plain

@@ -173,30 +173,9 @@ int complain_unknown_of(
 
 /* ---- tables of keys ---- */
 
-static const char *json_type_name(const json_t *v)
-{
-	switch (json_typeof(v)) {
-	case JSON_OBJECT:
-		return "an object";
-	case JSON_ARRAY:
-		return "a list";
-	case JSON_STRING:
-		return "text";
-	case JSON_INTEGER:
-	case JSON_REAL:
-		return "a number";
-	case JSON_TRUE:
-	case JSON_FALSE:
-		return "true or false";
-	case JSON_NULL:
-		return "null";
-	}
-	return "nothing";
-}
-
 int wrong_type(struct loader *l, const char *wanted, const json_t *v)
 {
-	return complain(l, false, "must be %s, not %s", wanted, json_type_name(v));
+	return complain(l, false, "must be %s, not %s", wanted, json_kind(v));
 }
 
 struct slice text_of(const json_t *v)

@@ -36,3 +36,15 @@ EXTRA_DIST += \
 	tests/e2e/fakemilter.py \
 	tests/e2e/test_proxy_filters.py
 EXTRA_DIST += tests/e2e/editmilter.py tests/e2e/test_proxy_real_filters.py
+
+EXTRA_DIST += \
+	tests/fuzz/corpus/edits/body \
+	tests/fuzz/corpus/edits/envelope \
+	tests/fuzz/corpus/edits/headers
+
+if FUZZING
+noinst_PROGRAMS += fuzz_edits
+fuzz_edits_SOURCES = tests/fuzz/fuzz_edits.c proxy/mail.c proxy/spool.c
+fuzz_edits_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
+fuzz_edits_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

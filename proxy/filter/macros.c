@@ -32,8 +32,9 @@ static struct slice bare(struct slice name)
 
 static struct macro *find(const struct macros *m, struct slice name)
 {
+	name = bare(name);
 	for (size_t i = 0; i < m->n; i++)
-		if (slice_eq(slice_z(m->v[i].name), bare(name)))
+		if (m->v[i].name_n == name.n && memcmp(m->v[i].name, name.p, name.n) == 0)
 			return &m->v[i];
 	return NULL;
 }
@@ -49,7 +50,8 @@ static struct macro *append(struct macros *m, struct slice name)
 		m->v = grown;
 		m->cap = cap;
 	}
-	m->v[m->n] = (struct macro){ .name = slice_dup(bare(name)) };
+	name = bare(name);
+	m->v[m->n] = (struct macro){ .name = slice_dup(name), .name_n = name.n };
 	return m->v[m->n].name != NULL ? &m->v[m->n++] : NULL;
 }
 

@@ -9,6 +9,7 @@
 
 struct macro {
 	char *name, *value; /* value NULL: was set once and is no more */
+	size_t name_n;
 };
 struct macros {
 	struct macro *v;

@@ -17,7 +17,7 @@ static void data_begin(struct session *s)
 	}
 	s->state = SESSION_DATA;
 	session_say(s, SLICE("354 End with <CR><LF>.<CR><LF>\r\n"));
-	session_arm(s, data_deadline(s));
+	session_arm_by(s, data_deadline(s));
 }
 
 static void on_data(const struct chain_answer *a, void *arg)
@@ -125,7 +125,7 @@ static const char *verdict_action(enum chain_verdict v)
 static void on_verdict(const struct chain_answer *a, void *arg)
 {
 	struct session *s = arg;
-	struct smtp_reply reply = a->reply;
+	struct smtp_reply reply;
 
 	if (s->dead)
 		return;
@@ -138,6 +138,7 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 	if (a->verdict == CHAIN_CONTINUE || a->verdict == CHAIN_DISCARD) {
 		data_discard(s, false); /* a filter that takes all recipients away discards too */
 	} else {
+		smtp_reply_copy(&reply, &a->reply);
 		if (reply.code == 0)
 			smtp_reply_set(&reply, 451, "4.3.2", "Please try again later");
 		data_finish(s,
@@ -150,11 +151,9 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 
 static void data_end(struct session *s)
 {
-	const struct smtp_reply *refusal = intake_close(s);
+	struct smtp_reply reply;
 
-	if (refusal != NULL) {
-		struct smtp_reply reply = *refusal;
-
+	if (!intake_close(s, &reply)) {
 		data_finish(s,
 		    &(struct verdict_line){
 			.action = reply.code / 100 == 5 ? "reject" : "tempfail", .reply = &reply },

@@ -19,7 +19,8 @@ struct intake {
 	uint64_t bytes; /* of content; Received counts as well (W75) */
 	int64_t received_fields;
 	int64_t begun_ms, last_ms;
-	struct smtp_reply refusal;
+	int code; /* of the refusal, whose texts are literals */
+	const char *enhanced, *text;
 };
 
 struct intake *intake_new(struct session *s)
@@ -34,7 +35,6 @@ struct intake *intake_new(struct session *s)
 	c->bytes = 0;
 	c->received_fields = 0;
 	c->begun_ms = c->last_ms = clock_ms();
-	c->refusal.code = 0;
 	smtp_data_decode_start(&c->decoder);
 	return c;
 }
@@ -81,7 +81,9 @@ static void refuse(struct session *s, int code, const char *enhanced, const char
 	if (c->refused)
 		return;
 	c->refused = true;
-	smtp_reply_set(&c->refusal, code, enhanced, "%s", text);
+	c->code = code;
+	c->enhanced = enhanced;
+	c->text = text;
 	/* Nothing of it will be wanted any more. */
 	bytes_free(&c->header);
 	spool_free(&s->mail.body);
@@ -272,7 +274,7 @@ int intake_take(struct session *s, struct slice in, size_t *used)
 	return rc;
 }
 
-const struct smtp_reply *intake_close(struct session *s)
+bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
@@ -285,5 +287,8 @@ const struct smtp_reply *intake_close(struct session *s)
 	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
 	    (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
-	return c->refused ? &c->refusal : NULL;
+	if (!c->refused)
+		return true;
+	smtp_reply_set(refusal, c->code, c->enhanced, "%s", c->text);
+	return false;
 }

@@ -17,9 +17,9 @@ void intake_free(struct intake **c);
 /* Take octets off the wire: *used of in. 1: the end of the data was read; 0: more is to come; -1:
  * no memory, and no way to go on. */
 int intake_take(struct session *s, struct slice in, size_t *used);
-/* After the end: close an open header section, look at the whole. NULL where all is well, else the
+/* After the end: close an open header section, look at the whole. False: it is refused with that
  * reply. */
-const struct smtp_reply *intake_close(struct session *s);
+bool intake_close(struct session *s, struct smtp_reply *refusal);
 bool intake_refused(const struct intake *c);
 uint64_t intake_bytes(const struct intake *c);
 /* For so long the client could not send, for a reason of ours. */

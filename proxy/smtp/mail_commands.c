@@ -2,8 +2,6 @@
 
 #include "session.h"
 
-#include <stdio.h>
-
 #include "weir/smtp_syntax.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -191,7 +189,11 @@ static void on_mail(const struct chain_answer *a, void *arg)
 
 static bool mail_begin(struct session *s, struct slice address, struct slice text)
 {
-	(void)snprintf(s->mail.id, sizeof(s->mail.id), "%s.%u", s->id, ++s->transactions);
+	struct buf id = BUF_ON(s->mail.id);
+
+	buf_add(&id, slice_z(s->id));
+	buf_addc(&id, '.');
+	buf_addu(&id, ++s->transactions, 1);
 	s->filter[0] = '\0';
 	s->begun_ms = clock_ms();
 	return mail_set_reverse_path(&s->mail, address, text);
@@ -229,7 +231,7 @@ void command_mail(struct session *s, struct slice argument)
 		mail_accept(s);
 		return;
 	}
-	filters_transaction(s, path.address, path.domain);
+	filters_transaction(s, path.domain);
 	s->busy = true;
 	chain_mail(s->chain, path.address, buf_slice(&text), on_mail, s);
 }
@@ -327,7 +329,7 @@ void command_rcpt(struct session *s, struct slice argument)
 		rcpt_relay(s);
 		return;
 	}
-	filters_recipient(s, path.address, path.domain);
+	filters_recipient(s, path.domain);
 	s->busy = true;
 	chain_rcpt(s->chain, path.address, buf_slice(&text), on_rcpt, s);
 }

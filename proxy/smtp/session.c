@@ -23,18 +23,18 @@ static const struct stream_events stream_events;
 
 /* ---- time --------------------------------------------------------------------------------- */
 
-static struct timeval from_ms(int64_t ms)
-{
-	if (ms < 1)
-		ms = 1;
-	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-}
-
 void session_arm(struct session *s, int64_t at_ms)
 {
-	struct timeval tv = from_ms(at_ms - clock_ms());
+	struct timeval tv = clock_until(at_ms);
 
+	s->timer_ms = at_ms;
 	event_add(&s->timer, &tv);
+}
+
+void session_arm_by(struct session *s, int64_t at_ms)
+{
+	if (at_ms < s->timer_ms)
+		session_arm(s, at_ms);
 }
 
 static int64_t deadline(const struct session *s)
@@ -240,8 +240,7 @@ static bool between_transactions(const struct session *s)
 /* Nothing more can be done now: let the replies go, and see what we wait for. */
 static void settle(struct session *s)
 {
-	int64_t hold_ms = s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS;
-	struct timeval tv = from_ms(hold_ms);
+	struct timeval tv;
 
 	if (s->dead)
 		return;
@@ -250,8 +249,11 @@ static void settle(struct session *s)
 	} else if (s->closing) {
 		close_down(s);
 	} else if (s->busy) {
-		if (s->penalty || stream_unsent(s->stream) > 0)
-			event_add(&s->hold, &tv);
+		if (!s->penalty && stream_unsent(s->stream) == 0)
+			return;
+		tv = clock_until(
+		    clock_ms() + (s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS));
+		event_add(&s->hold, &tv);
 	} else {
 		stream_flush(s->stream);
 		if (stream_eof(s->stream) && (s->state != SESSION_DATA || !session_has_input(s))) {

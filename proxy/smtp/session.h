@@ -52,7 +52,8 @@ struct session {
 	struct line_reader reader;
 	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
 	int64_t since_ms;
-	int64_t held_ms; /* since when the filters are behind; 0: they are not */
+	int64_t timer_ms; /* when the timer runs out */
+	int64_t held_ms;  /* since when the filters are behind; 0: they are not */
 	struct event timer, hold;
 
 	/* the transaction */
@@ -83,8 +84,10 @@ void session_bye(struct session *s, struct slice wire);
 /* The command that made the session busy is answered: go on. */
 void session_done(struct session *s);
 void session_process(struct session *s);
-/* Run the timer out at `at_ms` (clock_ms) at the latest. */
+/* Run the timer out at `at_ms` (clock_ms). */
 void session_arm(struct session *s, int64_t at_ms);
+/* ... at the latest: where it runs out before, it stays as it is. */
+void session_arm_by(struct session *s, int64_t at_ms);
 bool session_has_input(const struct session *s);
 /* The client speaks no SMTP: is what he sent the start of TLS? */
 bool session_tls_hello(struct slice in);
@@ -97,8 +100,8 @@ bool session_filtered(const struct session *s);
 /* False when a filter could not be made ready for want of memory. */
 bool filters_open(struct session *s);
 void filters_introduce(struct session *s);
-void filters_transaction(struct session *s, struct slice address, struct slice domain);
-void filters_recipient(struct session *s, struct slice address, struct slice domain);
+void filters_transaction(struct session *s, struct slice domain);
+void filters_recipient(struct session *s, struct slice domain);
 /* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
 bool filters_refused(struct session *s, const struct chain_answer *a);
 

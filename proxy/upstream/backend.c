@@ -16,6 +16,7 @@
 /* So much encoded mail data is made before it is written, and again when that is gone. */
 #define CONTENT_STEP 65536
 #define FAREWELL_S   5
+#define NEVER        INT64_MAX
 
 enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
 
@@ -29,6 +30,8 @@ struct backend {
 	struct dial *dial;
 	struct stream *stream;
 	struct event timer;
+	int64_t due_ms;   /* when what we wait for is late; NEVER: we wait for nothing */
+	int64_t timer_ms; /* when the timer runs; NEVER: it does not */
 	struct abilities abilities;
 	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
 	size_t count;
@@ -102,9 +105,26 @@ static bool leave(struct backend *b)
 	return false;
 }
 
+static void arm(struct backend *b, int64_t at_ms)
+{
+	struct timeval tv = clock_until(at_ms);
+
+	b->timer_ms = at_ms;
+	event_add(&b->timer, &tv);
+}
+
+/* The timer is not set again for each command: where the deadline moves away it runs early, looks,
+ * and sleeps on for the rest. */
 static void set_timeout(struct backend *b, int64_t seconds)
 {
-	event_add(&b->timer, &(struct timeval){ .tv_sec = seconds });
+	b->due_ms = clock_ms() + seconds * 1000;
+	if (b->due_ms < b->timer_ms)
+		arm(b, b->due_ms);
+}
+
+static void clear_timeout(struct backend *b)
+{
+	b->due_ms = NEVER;
 }
 
 static void lose(struct backend *b, enum backend_loss loss, const char *error)
@@ -120,7 +140,7 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 	if (b->lost)
 		return;
 	b->lost = true;
-	event_del(&b->timer);
+	clear_timeout(b);
 	enter(b);
 	b->events->on_lost(b->arg, loss, error);
 	(void)leave(b);
@@ -128,9 +148,15 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
+	struct backend *b = arg;
+
 	(void)fd;
 	(void)what;
-	lose(arg, BACKEND_TIMEOUT, "no answer in time");
+	b->timer_ms = NEVER;
+	if (b->due_ms <= clock_ms())
+		lose(b, BACKEND_TIMEOUT, "no answer in time");
+	else if (b->due_ms != NEVER)
+		arm(b, b->due_ms);
 }
 
 /* ---- abilities ---------------------------------------------------------------------------- */
@@ -176,7 +202,7 @@ static void say_hello(struct backend *b, enum state state, const char *verb)
 static bool ready(struct backend *b)
 {
 	b->state = READY;
-	event_del(&b->timer);
+	clear_timeout(b);
 	route_reached(b->route, current(b), &b->abilities);
 	enter(b);
 	b->events->on_ready(b->arg, NULL);
@@ -214,7 +240,7 @@ static void next_timeout(struct backend *b)
 	const struct proxy_settings *s = b->route->upstream->settings;
 
 	if (b->count == 0)
-		event_del(&b->timer);
+		clear_timeout(b);
 	else
 		set_timeout(b,
 		    b->under_way[0] == BACKEND_CONTENT && b->content.ended
@@ -306,11 +332,12 @@ static int content_step(struct backend *b, struct bytes *out, struct err *e)
 /* Give the socket as much as it takes. */
 static void pump(struct backend *b)
 {
-	struct bytes *out = stream_output(b->stream);
+	struct bytes *out = &b->route->upstream->scratch;
 	struct err e = { "out of memory" };
 	int rc = 1;
 
 	while (rc > 0 && stream_unsent(b->stream) == 0) {
+		bytes_clear(out);
 		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
 			;
 		if (rc == 0) {
@@ -319,11 +346,10 @@ static void pump(struct backend *b)
 		}
 		if (rc < 0 || out->failed) {
 			b->content.ended = false;
-			bytes_clear(out); /* nothing of this may look like an end to the backend */
 			lose(b, BACKEND_OURS, e.text);
 			return;
 		}
-		stream_flush(b->stream);
+		stream_write(b->stream, bytes_slice(out));
 	}
 	next_timeout(b);
 }
@@ -393,7 +419,7 @@ static void try_next(struct backend *b, const char *error)
 		if (b->dial != NULL)
 			return;
 	}
-	event_del(&b->timer);
+	clear_timeout(b);
 	enter(b);
 	b->events->on_ready(b->arg, last[0] != '\0' ? last : "out of memory");
 	(void)leave(b);
@@ -414,6 +440,7 @@ struct backend *backend_open(struct route *r, const struct backend_events *event
 	}
 	route_order(r, b->order);
 	event_assign(&b->timer, r->upstream->base, -1, 0, on_timeout, b);
+	b->due_ms = b->timer_ms = NEVER;
 	b->state = DIALLING;
 	b->tried = 1;
 	set_timeout(b, r->upstream->settings->timeouts.connect_s);

@@ -12,7 +12,7 @@
 #include "weir/log.h"
 
 /* An idle SMTP session holds no backend connection for longer than this. */
-#define IDLE_S 2
+#define IDLE_MS 2000
 
 enum job { NOTHING, RECIPIENT, MESSAGE };
 
@@ -29,13 +29,20 @@ struct relay {
 	bool replayed;  /* this transaction's one second chance is used */
 	size_t asked;   /* recipients sent on this connection in this transaction ... */
 	size_t granted; /* ... and accepted */
-	/* Of MAIL, or of a transaction that broke: answers all that follows. Code 0: none. */
-	struct relay_answer refusal;
+	/* Of MAIL, or of a transaction that broke: answers all that follows. Code 0: none. A whole
+	 * relay_answer would be most of what an idle session holds. */
+	struct {
+		int code;
+		char enhanced[12];
+		char *text; /* NULL: there was no memory for it */
+		bool backend_said;
+	} refusal;
 	enum job job;
 	const struct mail *mail; /* NULL between transactions */
 	relay_done_fn *done;
 	void *arg;
 	struct event soon, idle;
+	int64_t idle_ms; /* when we have been idle for long enough */
 };
 
 static const char lost_text[] = "The connection to the mail server was lost, try again later";
@@ -56,17 +63,36 @@ static void finish(struct relay *r, struct relay_answer *a)
 	done(a, arg);
 }
 
+static void forget_refusal(struct relay *r)
+{
+	free(r->refusal.text);
+	r->refusal.text = NULL;
+	r->refusal.code = 0;
+}
+
 /* The transaction broke for good: what follows of it gets the same answer (W84). */
 static void refuse(struct relay *r, int code, const char *enhanced, const char *text)
 {
-	smtp_reply_set(&r->refusal.reply, code, enhanced, "%s", text);
+	forget_refusal(r);
+	r->refusal.code = code;
+	(void)snprintf(r->refusal.enhanced, sizeof(r->refusal.enhanced), "%s", enhanced);
+	r->refusal.text = slice_dup(slice_z(text));
 	r->refusal.backend_said = false;
+}
+
+static void finish_refused(struct relay *r)
+{
+	struct relay_answer a = { .backend_said = r->refusal.backend_said };
+
+	smtp_reply_set(&a.reply, r->refusal.code, r->refusal.enhanced, "%s",
+	    r->refusal.text != NULL ? r->refusal.text : "The mail server refused");
+	finish(r, &a);
 }
 
 static void break_off(struct relay *r, int code, const char *enhanced, const char *text)
 {
 	refuse(r, code, enhanced, text);
-	finish(r, &r->refusal);
+	finish_refused(r);
 }
 
 /* W101: an enhanced code of the reply's class where the backend gave none. */
@@ -97,10 +123,20 @@ static void to_client(const struct smtp_reply *said, const char *good, struct re
 		smtp_reply_set(&a->reply, 451, "4.3.0",
 		    "The mail server gave an unexpected answer, try again later");
 	else {
-		a->reply = *said;
+		smtp_reply_copy(&a->reply, said);
 		complete(&a->reply, good);
 		a->backend_said = true;
 	}
+}
+
+/* The backend's words refuse what is left of the transaction. */
+static void refuse_as_said(struct relay *r, const struct smtp_reply *said)
+{
+	struct relay_answer a;
+
+	to_client(said, "", &a);
+	refuse(r, a.reply.code, a.reply.enhanced, a.reply.text);
+	r->refusal.backend_said = a.backend_said;
 }
 
 /* ---- the connection ----------------------------------------------------------------------- */
@@ -202,7 +238,7 @@ static bool check_abilities(struct relay *r)
 	else if (!(extensions & EXTENSION_8BITMIME) &&
 	    parameters_have(parameters, SLICE("BODY=8BITMIME")))
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
-	return r->refusal.reply.code == 0;
+	return r->refusal.code == 0;
 }
 
 static void send_path(struct relay *r, enum backend_verb verb, const char *command,
@@ -292,10 +328,10 @@ static void on_mail_reply(struct relay *r, const struct smtp_reply *reply)
 		advance(r);
 		return;
 	}
-	to_client(reply, "2.1.0", &r->refusal);
+	refuse_as_said(r, reply);
 	/* The answer to a recipient that went along must be read first. */
 	if (r->asked == 0)
-		finish(r, &r->refusal);
+		finish_refused(r);
 }
 
 /* A recipient that was accepted once is refused in a replay, or one that a filter put in is
@@ -303,8 +339,8 @@ static void on_mail_reply(struct relay *r, const struct smtp_reply *reply)
 static void on_replay_refused(struct relay *r, const struct smtp_reply *reply)
 {
 	if (r->job == MESSAGE && r->mail->envelope_edited) {
-		to_client(reply, "", &r->refusal);
-		finish(r, &r->refusal);
+		refuse_as_said(r, reply);
+		finish_refused(r);
 		return;
 	}
 	break_off(r, 451, "4.4.2", lost_text);
@@ -315,8 +351,8 @@ static void on_rcpt_reply(struct relay *r, const struct smtp_reply *reply)
 	bool last = r->job == RECIPIENT && r->asked == r->mail->recipient_count;
 	struct relay_answer a;
 
-	if (r->refusal.reply.code != 0) {
-		finish(r, &r->refusal); /* MAIL was refused before it */
+	if (r->refusal.code != 0) {
+		finish_refused(r); /* MAIL was refused before it */
 		return;
 	}
 	if (smtp_reply_class(reply) == 2)
@@ -382,8 +418,8 @@ static void on_shutdown(struct relay *r, const struct smtp_reply *reply)
 	if (r->reused && replay(r))
 		return;
 	drop(r);
-	to_client(reply, "", &r->refusal);
-	finish(r, &r->refusal);
+	refuse_as_said(r, reply);
+	finish_refused(r);
 }
 
 static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply *reply)
@@ -422,8 +458,17 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (r->job != NOTHING && r->refusal.reply.code != 0)
-		finish(r, &r->refusal);
+	if (r->job != NOTHING && r->refusal.code != 0)
+		finish_refused(r);
+}
+
+/* Not set again for each transaction: the timer runs early, looks, and sleeps on for the rest. */
+static void await_idle(struct relay *r)
+{
+	struct timeval tv = clock_until(r->idle_ms);
+
+	if (!event_pending(&r->idle, EV_TIMEOUT, NULL))
+		event_add(&r->idle, &tv);
 }
 
 static void on_idle(evutil_socket_t fd, short what, void *arg)
@@ -432,7 +477,11 @@ static void on_idle(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (r->mail == NULL)
+	if (r->mail != NULL)
+		return; /* relay_reset comes, and sets the timer again */
+	if (clock_ms() < r->idle_ms)
+		await_idle(r);
+	else
 		leave(r);
 }
 
@@ -459,6 +508,7 @@ void relay_free(struct relay **at)
 	if (r->job != NOTHING)
 		drop(r);
 	leave(r);
+	forget_refusal(r);
 	event_del(&r->soon);
 	event_del(&r->idle);
 	free(r);
@@ -471,8 +521,7 @@ static void start(
 	r->mail = m;
 	r->done = done;
 	r->arg = arg;
-	event_del(&r->idle);
-	if (r->refusal.reply.code != 0)
+	if (r->refusal.code != 0)
 		answer_soon(r);
 	else
 		advance(r);
@@ -502,11 +551,12 @@ void relay_reset(struct relay *r)
 	r->job = NOTHING;
 	r->mail = NULL;
 	r->replayed = false;
-	r->refusal.reply.code = 0;
+	forget_refusal(r);
 	event_del(&r->soon);
 	if (r->backend == NULL)
 		return;
 	send_rset(r);
 	r->reused = true;
-	event_add(&r->idle, &(struct timeval){ .tv_sec = IDLE_S });
+	r->idle_ms = clock_ms() + IDLE_MS;
+	await_idle(r);
 }

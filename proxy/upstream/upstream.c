@@ -20,6 +20,15 @@ int64_t clock_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+struct timeval clock_until(int64_t at_ms)
+{
+	int64_t ms = at_ms - clock_ms();
+
+	if (ms < 1)
+		ms = 1;
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+}
+
 void route_order(const struct route *r, size_t *order)
 {
 	int64_t now = clock_ms();
@@ -213,6 +222,7 @@ void upstream_free(struct upstream **at)
 	backend_drop_farewells(u);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
+	bytes_free(&u->scratch);
 	free(u->routes);
 	free(u);
 }

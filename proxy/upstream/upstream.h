@@ -55,6 +55,7 @@ struct upstream {
 	size_t count;
 	struct route *fallback;        /* "default" */
 	struct backend_list farewells; /* connections that said QUIT and are no one's */
+	struct bytes scratch;          /* of the backend that encodes mail data just now */
 };
 
 /* settings must outlive it. Each backend is asked for its abilities at once, without anybody
@@ -75,5 +76,7 @@ void route_reached(struct route *r, size_t server, const struct abilities *a);
 
 /* Monotonic, cheap. */
 int64_t clock_ms(void);
+/* From now until then, for event_add; a millisecond where then is over. */
+struct timeval clock_until(int64_t at_ms);
 
 #endif

@@ -135,6 +135,13 @@ class Filter:
                 except OSError:
                     pass
 
+    def wait_for_end(self, seconds=20):
+        """Wait until no connection is left, however it ended."""
+        deadline = time.monotonic() + seconds
+        while self.sockets:
+            assert time.monotonic() < deadline, "a connection is still open"
+            time.sleep(0.01)
+
     def trace(self, which=-1):
         """The commands of a connection as one text, macros left out."""
         return "".join(e.code for e in self.connections[which] if e.code != "D")

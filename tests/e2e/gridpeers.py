@@ -17,11 +17,10 @@ def plan(path):
     return (local[1], local[2], local[4], local[5], local[6])
 
 
-class Backend:
-    """Keeps what it accepted: stored[token] is a list of messages as they came, CR LF kept."""
+class Peer:
+    """A server of asyncio's; a session ends quietly however its client leaves."""
 
     def __init__(self):
-        self.stored = {}
         self.server = None
         self.tasks = set()
 
@@ -44,6 +43,14 @@ class Backend:
         finally:
             self.tasks.discard(task)
             writer.close()
+
+
+class Backend(Peer):
+    """Keeps what it accepted: stored[token] is a list of messages as they came, CR LF kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.stored = {}
 
     async def fault(self, writer, action):
         """Carry out the fault; True when the session goes on after it."""
@@ -127,32 +134,8 @@ def packet(code, payload=b""):
     return struct.pack(">I", len(payload) + 1) + code + payload
 
 
-class Filter:
+class Filter(Peer):
     """A milter (version 6, every event with a reply) that does at one stage what the message asks for."""
-
-    def __init__(self):
-        self.server = None
-        self.tasks = set()
-
-    async def start(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        return self.server.sockets[0].getsockname()[1]
-
-    async def stop(self):
-        self.server.close()
-        for task in list(self.tasks):
-            task.cancel()
-
-    async def serve(self, reader, writer):
-        task = asyncio.current_task()
-        self.tasks.add(task)
-        try:
-            await self.session(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self.tasks.discard(task)
-            writer.close()
 
     async def session(self, reader, writer):
         stage, action = "none", "none"

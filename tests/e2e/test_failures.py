@@ -7,20 +7,9 @@ import time
 
 import pytest
 
-from milterdlib import Milterd
+from milterdlib import Milterd, until
 from proxylib import Proxy
 from sinklib import Sink
-
-
-def until(condition, seconds=20):
-    """Poll for an event; its value, or a failure that says what did not happen."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("did not happen within %d s: %s" % (seconds, condition.__doc__ or condition))
 
 
 class Talk:

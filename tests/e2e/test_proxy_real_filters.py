@@ -4,11 +4,13 @@ out as they do behind a real Postfix."""
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -227,21 +229,20 @@ SEQUENCES = {
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory, sink):
+def both(sink):
     """Weir and Postfix with one and the same filter in front of one sink."""
     pytest.importorskip("Milter")
     postfixlib = pytest.importorskip("postfixlib")
     if not postfixlib.available():
         pytest.skip("needs root, postfix and swaks")
-    folder = tmp_path_factory.mktemp("both")
+    # Postfix's processes have a user of their own, who may not enter pytest's folders.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-"))
     folder.chmod(0o755)
-    for parent in folder.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)  # Postfix's processes have a user of their own
     script = folder / "script.json"
     script.write_text("[]")
     path = str(folder / "filter.sock")
     with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         f = stack.enter_context(Program(path, sys.executable,
                                         os.path.join(HERE, "editmilter.py"), path, str(script)))
         os.chmod(path, 0o666)

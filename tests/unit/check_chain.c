@@ -723,7 +723,9 @@ static const struct {
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=451" },
 	{ { 'E', 1, OCTETS("\0\0\0\1c\0\0\0\1r"), FAKE_GO_ON }, 0,
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=ok" },
-	{ { 'L', 1, OCTETS("\0\0\0\1c"), FAKE_GO_ON }, 0x80,
+	/* Two in one write: a single one may be taken for the reply to EOH, and that one for the next,
+	 * for as long as each comes just too late to be seen as one too many. */
+	{ { 'L', 1, OCTETS("\0\0\0\1c\0\0\0\1c"), FAKE_GO_ON }, 0x80,
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=451" },
 	/* PROGRESS is no reply: it may come at any time. */
 	{ { 'M', 1, OCTETS("\0\0\0\1p\0\0\0\1c\0\0\0\1p"), FAKE_GO_ON }, 0,
@@ -977,7 +979,7 @@ static const struct {
 	struct fake_answer answer; /* of the second of three */
 	const char *report, *first, *third;
 } folds[] = {
-	{ { 'C', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=550 mail=550", "O C Q", "O Q" },
+	{ { 'C', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=550 mail=550", "O C Q", NULL },
 	{ { 'H', 0, OCTETS("\0\0\0\1t"), FAKE_GO_ON }, "connect=ok helo=451 mail=451", "O C H Q",
 	    "O C Q" },
 	{ { 'M', 0, OCTETS("\0\0\0\1r"), FAKE_GO_ON }, "connect=ok helo=ok mail=550", "O C H M A Q",
@@ -1010,7 +1012,8 @@ START_TEST(folding)
 	run_session(&b, 10);
 	ck_assert_str_eq(b.report.p, folds[_i].report);
 	assert_trace(&b, 0, folds[_i].first);
-	assert_trace(&b, 2, folds[_i].third);
+	if (folds[_i].third != NULL) /* at CONNECT it may still be negotiating */
+		assert_trace(&b, 2, folds[_i].third);
 	bench_close(&b);
 }
 END_TEST

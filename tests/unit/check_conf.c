@@ -19,7 +19,7 @@ static const struct {
 	{ "{ \"proxy\": { \"timeouts\": { \"command_s\": 0 } } }",
 	    "weir.json:1:41: /proxy/timeouts/command_s: must be 1..86400 s, not 0" },
 	{ "{ \"proxy\": { \"workers\": \"two\" } }",
-	    "weir.json:1:25: /proxy/workers: must be a whole number, not a text" },
+	    "weir.json:1:25: /proxy/workers: must be a whole number, not text" },
 	{ "{ \"proxy\": { \"filters\": [ { \"name\": \"x\" } ] } }",
 	    "weir.json:1:27: /proxy/filters/0: \"socket\" must be given: Where the filter listens: "
 	    "unix:PATH or inet:HOST:PORT." },
@@ -29,6 +29,9 @@ static const struct {
 	    "tempfail|accept|reject|quarantine, not \"drop\"" },
 	{ "{ \"proxy\": { \"backends\": { \"other\": { \"servers\": [ \"127.0.0.1:25\" ] } } } }",
 	    "weir.json:1:26: /proxy/backends: a backend \"default\" must be given" },
+	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"nowhere\" ] } } } }",
+	    "weir.json:1:54: /proxy/backends/default/servers/0: \"nowhere\" is no endpoint: write "
+	    "unix:PATH, HOST:PORT or [v6]:PORT" },
 	{ "{ \"proxi\": {} }", "weir.json:1:3: /proxi: unknown section (did you mean \"proxy\"?)" },
 	{ "{ \"log\": { \"level\": \"loud\" } }",
 	    "weir.json:1:21: /log/level: must be one of debug|info|warn|error, not \"loud\"" },
@@ -62,6 +65,28 @@ START_TEST(mistake)
 	ck_assert_int_eq(settings_load(path, &s, &f), -1);
 	ck_assert_uint_ge(f.n, 1);
 	ck_assert_str_eq(f.v[0].text, mistakes[_i].finding);
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+START_TEST(backend_that_nothing_leads_to)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"proxy\": { \"backends\": {\n"
+	      "  \"default\": { \"servers\": [ \"127.0.0.1:25\" ] },\n"
+	      "  \"x/y\": { \"servers\": [ \"127.0.0.1:25\" ] } } } }",
+	    out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("weir.json", &s, &f), 0);
+	ck_assert_uint_eq(f.n, 1);
+	ck_assert_str_eq(f.v[0].text,
+	    "weir.json:3:3: /proxy/backends/x~1y: no mail goes to this "
+	    "backend: only \"default\" is used");
 	settings_free(&s);
 	findings_free(&f);
 }
@@ -132,6 +157,7 @@ int main(void)
 
 	tcase_add_unchecked_fixture(tc, enter, leave);
 	tcase_add_loop_test(tc, mistake, 0, COUNT(mistakes));
+	tcase_add_test(tc, backend_that_nothing_leads_to);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
 	suite_add_tcase(s, tc);

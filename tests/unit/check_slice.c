@@ -38,6 +38,32 @@ START_TEST(bytes_stop_at_their_limit)
 END_TEST
 
 static const struct {
+	uint64_t n;
+	size_t width;
+	const char *text;
+} decimals[] = {
+	{ 0, 1, "0" },
+	{ 0, 0, "0" },
+	{ 7, 2, "07" },
+	{ 107, 2, "107" },
+	{ 1, 20, "00000000000000000001" },
+	{ 1, 21, "00000000000000000001" },
+	{ UINT64_MAX, 1, "18446744073709551615" },
+};
+START_TEST(decimal)
+{
+	char store[21] = "", small[20] = "";
+	struct buf b = BUF_ON(store), cut = BUF_ON(small);
+
+	buf_addu(&b, decimals[_i].n, decimals[_i].width);
+	ck_assert_str_eq(store, decimals[_i].text);
+	buf_addu(&cut, decimals[_i].n, decimals[_i].width);
+	ck_assert_int_eq(cut.cut, strlen(decimals[_i].text) == sizeof(small));
+	ck_assert_str_eq(small, cut.cut ? "" : decimals[_i].text);
+}
+END_TEST
+
+static const struct {
 	const char *text;
 	uint64_t max;
 	int rc;
@@ -127,6 +153,7 @@ int main(void)
 
 	tcase_add_test(tc, buf_keeps_what_it_held);
 	tcase_add_test(tc, bytes_stop_at_their_limit);
+	tcase_add_loop_test(tc, decimal, 0, COUNT(decimals));
 	tcase_add_loop_test(tc, number, 0, COUNT(numbers));
 	tcase_add_loop_test(tc, well_formed, 0, COUNT(utf8));
 	tcase_add_test(tc, cut_and_find);
