@@ -134,9 +134,8 @@ void stream_take(struct stream *s, size_t n)
 		return;
 	}
 	s->in_at += n;
-	if (s->in_at < s->in.n)
-		return;
-	s->full = false;
+	/* What is left may be the first half of a line, whose other half must be read. */
+	s->full = s->in.n - s->in_at >= s->input_max;
 	watch(s);
 }
 
@@ -262,6 +261,8 @@ size_t stream_unsent(const struct stream *s)
 /* Write what the socket takes. True when nothing is left. */
 static bool write_out(struct stream *s)
 {
+	size_t left;
+
 	while (s->out_at < s->out.n) {
 		ssize_t n = send(s->fd, s->out.p + s->out_at, s->out.n - s->out_at, MSG_NOSIGNAL);
 
@@ -270,6 +271,13 @@ static bool write_out(struct stream *s)
 		if (n < 0) {
 			if (errno != EAGAIN)
 				s->error = errno;
+			left = s->out.n - s->out_at;
+			/* A peer that never lets it all go must not make what went pile up. */
+			if (s->out_at > left) {
+				memmove(s->out.p, s->out.p + s->out_at, left);
+				s->out.n = left;
+				s->out_at = 0;
+			}
 			return false;
 		}
 		s->out_at += (size_t)n;
