@@ -122,7 +122,7 @@ struct slice stream_input(const struct stream *s)
 {
 	if (s->fresh.n > 0)
 		return s->fresh;
-	return slice_of(s->in.p + s->in_at, s->in.n - s->in_at);
+	return slice_sub(bytes_slice(&s->in), s->in_at, s->in.n);
 }
 
 void stream_take(struct stream *s, size_t n)
@@ -282,7 +282,7 @@ static size_t send_some(struct stream *s, struct slice octets)
 /* True when nothing is left. */
 static bool write_out(struct stream *s)
 {
-	s->out_at += send_some(s, slice_of(s->out.p + s->out_at, s->out.n - s->out_at));
+	s->out_at += send_some(s, slice_sub(bytes_slice(&s->out), s->out_at, s->out.n));
 	if (s->out_at < s->out.n)
 		return false;
 	s->out_at = 0;
