@@ -122,7 +122,7 @@ struct slice stream_input(const struct stream *s)
 {
 	if (s->fresh.n > 0)
 		return s->fresh;
-	return slice_of(s->in.p + s->in_at, s->in.n - s->in_at);
+	return slice_sub(bytes_slice(&s->in), s->in_at, s->in.n);
 }
 
 void stream_take(struct stream *s, size_t n)
@@ -283,7 +283,7 @@ static bool write_out(struct stream *s)
 {
 	size_t left;
 
-	s->out_at += send_some(s, slice_of(s->out.p + s->out_at, s->out.n - s->out_at));
+	s->out_at += send_some(s, slice_sub(bytes_slice(&s->out), s->out_at, s->out.n));
 	left = s->out.n - s->out_at;
 	/* A peer that never lets it all go must not make what went pile up. */
 	if (left > 0 && s->out_at > left) {
