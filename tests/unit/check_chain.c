@@ -723,8 +723,8 @@ static const struct {
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=451" },
 	{ { 'E', 1, OCTETS("\0\0\0\1c\0\0\0\1r"), FAKE_GO_ON }, 0,
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=ok" },
-	/* Two in one write: a single one may be taken for the reply to EOH, and that one for the next,
-	 * for as long as each comes just too late to be seen as one too many. */
+	/* Two in one write: a single one may be taken for the reply to EOH, and that one for the
+	 * next, for as long as each comes just too late to be seen as one too many. */
 	{ { 'L', 1, OCTETS("\0\0\0\1c\0\0\0\1c"), FAKE_GO_ON }, 0x80,
 	    "connect=ok helo=ok mail=ok rcpt=ok rcpt=ok data=ok end=451" },
 	/* PROGRESS is no reply: it may come at any time. */
