@@ -17,7 +17,7 @@
 #include "weir/milter.h"
 #include "weir/settings.h"
 
-#define EDITS_MAX        10000   /* of one message */
+#define EDITS_MAX        16000   /* of one message; more than it may have fields */
 #define EDITS_BYTES_MAX  8388608 /* of names, values and addresses */
 
 #define QUARANTINE_FIELD "X-Weir-Quarantine"

@@ -82,6 +82,8 @@ GRID = [
 
 @pytest.mark.parametrize("fault, stage, words, copies", GRID, ids=[g[0] for g in GRID])
 def test_w80_to_w94_grid(tmp_path, fault, stage, words, copies):
+    """W80 connect and EHLO, W81 MAIL, W83 RCPT, W85 DATA, W87 the body, W90 and W91 the dot, W76
+    every 421, W93 every 530 and 535."""
     with Sink(tmp_path / "mail", "--fault", fault) as sink, \
             Proxy(tmp_path / "p", sink.address,
                   timeouts={"connect_s": 1, "backend_reply_s": 1, "backend_data_s": 1}) as proxy:
@@ -91,6 +93,17 @@ def test_w80_to_w94_grid(tmp_path, fault, stage, words, copies):
         assert len(sink.names()) == copies
         if "store-then" in fault:
             assert "in_doubt" in proxy.log
+
+
+def test_w83_a_refusal_is_for_its_recipient_only(tmp_path):
+    with Sink(tmp_path / "mail", "--refuse-rcpt", "nobody@mx.test") as sink, \
+            Proxy(tmp_path / "p", sink.address) as proxy, proxy.client() as client:
+        client.envelope(b"a@mx.test")
+        assert client.ask(b"RCPT TO:<nobody@mx.test>") == \
+            b"550 5.1.1 <nobody@mx.test>: no such mailbox here"
+        assert client.ask(b"RCPT TO:<b@mx.test>").startswith(b"250")
+        assert client.data().startswith(b"250")
+        assert [m.recipients for m in sink.messages()] == [["a@mx.test", "b@mx.test"]]
 
 
 def test_w80_next_server(tmp_path):

@@ -305,7 +305,33 @@ def test_on_failure(bench, fake, stage, on_failure):
 @pytest.mark.parametrize("on_failure", FAILURE)
 @pytest.mark.parametrize("how", EDIT_MISBEHAVIOUR)
 def test_no_half_edits(bench, fake, how, on_failure):
+    """W74, with a new body half sent too."""
     failing(bench, fake, "E", EDIT_MISBEHAVIOUR[how], on_failure)
+
+
+def test_w10_filters_see_what_the_backend_gets(bench, fake):
+    """Line ends are mended before a filter sees, and perhaps signs, them."""
+    b = bench(filter_ := fake())
+    b.client.envelope()
+    assert b.client.ask(b"DATA").startswith(b"354")
+    b.client.send(b"S: x\r\n\r\none\ntwo\rthree\r\n.\r\n")
+    assert b.client.reply().startswith(b"250")
+    assert b.stored()[0].content.endswith(b"\r\n\r\none\r\ntwo three\r\n")
+    assert b"".join(filter_.payloads("B")) == b"one\r\ntwo three\r\n"
+
+
+@pytest.mark.parametrize("verdict, told", [(fm.REJECT, b"550"), (fm.TEMPFAIL, b"451"),
+                                           (fm.DISCARD, b"250"), (fm.reply("554 5.7.1 no"), b"554")],
+                         ids=["reject", "tempfail", "discard", "reply"])
+def test_w89_the_backend_gets_no_dot(tmp_path, fake, verdict, told):
+    """What a filter refuses at its end never reached the backend's mail data."""
+    with Script() as backend, Proxy(tmp_path / "p", backend.address,
+                                    filters=filter_settings([fake(E=verdict)])) as proxy, \
+            proxy.client() as client:
+        client.envelope()
+        assert client.data().startswith(told)
+        assert client.ask(b"NOOP").startswith(b"250")
+        assert b"DATA" not in backend.all_lines() and backend.contents == []
 
 
 @pytest.mark.parametrize("on_failure", FAILURE)

@@ -162,6 +162,41 @@ def test_w27_client_hello(proxy, early):
         assert client.reply() == b""
 
 
+@pytest.mark.parametrize("early, answers", [(b"EHLO x\r\n", [b"554 5.5.0", b""]),
+                                            (b"x", [b"554 5.5.0", b""])])
+def test_w33_input_before_the_greeting(proxy, early, answers):
+    """The worker is held until the client has spoken, so that it surely spoke first."""
+    pid = proxy.control("status")["workers"][0]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        client = proxy.client(banner=False)
+        client.send(early)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with client:
+        assert [client.reply()[:9] for _ in answers] == answers
+
+
+def test_w36_no_354_without_a_recipient(client, sink):
+    """The lone dot that a pipelining client may have to send ends nothing here."""
+    client.hello()
+    before = sink.names()
+    client.send(b"MAIL FROM:<a@x>\r\nRCPT TO:<nobody@mx.test>\r\nDATA\r\n")
+    assert client.codes(3) == [250, 550, 554]
+    assert not client.ask(b".").startswith(b"250")
+    assert sink.names() == before
+
+
+def test_w49_421_and_521_close(tmp_path):
+    """Whoever said it, but a backend's 421 is a 451 (W76) and closes nothing."""
+    with Script(MAIL=b"421 4.3.2 going\r\n") as backend, Proxy(tmp_path, backend.address) as proxy:
+        with proxy.client() as client:
+            assert client.ask(b"BDAT 3").startswith(b"521") and client.reply() == b""
+        with proxy.client() as client:
+            assert client.envelope().startswith(b"451 4.3.2")
+            assert client.ask(b"NOOP").startswith(b"250")
+
+
 @pytest.mark.parametrize("verb", [b"EHLO x", b"HELO x", b"DATA", b"NOOP", b"VRFY a"])
 def test_w31_unauthorised_pipelining(client, verb):
     client.envelope()
@@ -583,6 +618,15 @@ def test_w102_received(proxy, sink):
         client.message(recipients=(b"b@mx.test", b"c@mx.test"))
         content = [m for m in sink.messages() if m.name not in before][0].content
         assert b" with SMTP id " in content and b"\tfor <" not in content
+
+
+def test_w103_loop(client, sink):
+    client.hello()
+    before = sink.names()
+    field = b"Received: from a by b; Wed, 1 Jan 2025 00:00:00 +0000\r\n"
+    assert client.message(field * 51 + b"\r\nx\r\n").startswith(b"554 5.4.6")
+    assert client.message(field * 50 + b"\r\nx\r\n").startswith(b"250")
+    assert len(sink.names()) == len(before) + 1
 
 
 def test_w102_received_off(sink, tmp_path):

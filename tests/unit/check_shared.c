@@ -23,6 +23,7 @@ START_TEST(limits_over_workers)
 	x = shared_take_slot(s);
 	y = shared_take_slot(s);
 	ck_assert_int_ne(x, y);
+	ck_assert_uint_eq(shared_free_slots(s), SHARED_SLOTS - 2);
 	ck_assert_int_eq(shared_enter(s, x, &a, 4, 2), SHARED_WELCOME);
 	ck_assert_int_eq(shared_enter(s, y, &a, 4, 2), SHARED_WELCOME);
 	ck_assert_int_eq(shared_enter(s, x, &a, 4, 2), SHARED_CLIENT_FULL);
@@ -32,6 +33,7 @@ START_TEST(limits_over_workers)
 	ck_assert_uint_eq(shared_sum(s).sessions, 4);
 
 	shared_give_back(s, y); /* its worker died */
+	ck_assert_uint_eq(shared_free_slots(s), SHARED_SLOTS - 1);
 	ck_assert_uint_eq(shared_sum(s).sessions, 1);
 	ck_assert_uint_eq(shared_sum(s).sessions_total, 4);
 	ck_assert_int_eq(shared_enter(s, x, &a, 4, 2), SHARED_WELCOME);
