@@ -42,12 +42,6 @@ void **exam_memo(struct exam *x, const struct provider *p)
 	return &told.memo;
 }
 
-bool message_write(const struct message *m, struct bytes *out)
-{
-	return bytes_add(out, bytes_slice(&m->header)) && bytes_add(out, SLICE("\r\n")) &&
-	    bytes_add(out, bytes_slice(&m->body));
-}
-
 void scanner_scan(struct scanner *s, struct slice message, struct scan_result *result)
 {
 	ck_assert_ptr_nonnull(s);
