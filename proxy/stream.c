@@ -122,6 +122,8 @@ struct slice stream_input(const struct stream *s)
 {
 	if (s->fresh.n > 0)
 		return s->fresh;
+	if (s->in.n == s->in_at) /* nothing came yet, and there may be no store to point into */
+		return SLICE("");
 	return slice_of(s->in.p + s->in_at, s->in.n - s->in_at);
 }
 
