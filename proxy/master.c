@@ -135,8 +135,12 @@ static void start_worker(struct place *p)
 		try_later(p);
 		return;
 	}
+	/* Until the worker has handlers of its own, a signal to it would end in those of the master
+	 * that it was born with, and be lost. */
+	worker_signals(SIG_BLOCK);
 	if ((pid = fork()) == 0)
 		become_worker(m, parent, slot, p->index);
+	worker_signals(SIG_UNBLOCK);
 	if (pid < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);
 		shared_give_back(m->shared, slot);

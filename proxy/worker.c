@@ -91,6 +91,17 @@ static void on_retire(evutil_socket_t number, short what, void *arg)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
+void worker_signals(int how)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigprocmask(how, &set, NULL);
+}
+
 static int worker_init(struct worker *w, const struct worker_socket *sockets, size_t count)
 {
 	struct err e;
@@ -113,6 +124,7 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 	event_add(w->stop, NULL);
 	event_add(w->stop_now, NULL);
 	event_add(w->retire, NULL);
+	worker_signals(SIG_UNBLOCK);
 	w->filters = filters_new(w->base, w->settings, &e);
 	if (w->filters == NULL || (w->upstream = upstream_new(w->base, w->settings, &e)) == NULL) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);

@@ -45,6 +45,10 @@ struct worker_socket {
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
     const struct worker_socket *sockets, size_t count);
 
+/* Block or unblock (SIG_BLOCK, SIG_UNBLOCK) these three. The master forks with them blocked, and
+ * worker_run unblocks them as soon as it can hear them. */
+void worker_signals(int how);
+
 /* A session is over: it is freed once the loop comes round, and counts no more. */
 void worker_ended(struct worker *w, struct session *s);
 

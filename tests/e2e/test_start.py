@@ -259,3 +259,11 @@ def test_reload_opens_the_log_again(place, name, control):
     (place.folder / "log").rename(place.folder / "log.1")
     place.run("weir", "reload")
     assert "reload" in (place.folder / "log").read_text()
+
+
+def test_a_stop_that_comes_while_workers_start_is_no_lost_one(place):
+    place.write(proxy={"workers": 24, "timeouts": {"drain_s": 60}})
+    for _ in range(5):
+        process = place.start("weir-proxy", "p.ctl")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
