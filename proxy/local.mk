@@ -47,7 +47,7 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool
+check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -58,10 +58,13 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
+	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \

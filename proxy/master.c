@@ -14,6 +14,7 @@
 
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
+#include "proxy/filter/chain.h"
 #include "proxy/privileges.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
@@ -80,6 +81,29 @@ static size_t assign_sockets(
 	return n;
 }
 
+/* Does this worker accept from fd? */
+static bool is_own(int fd, const struct worker_socket *own, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (own[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* The worker's own sockets are its listeners' from here on; the others' are closed: one that a
+ * reload took out of the configuration must not stay open, with nobody to answer on it, for as long
+ * as some worker lives that never accepted from it. */
+static void give_to_listeners(struct sockets *s, const struct worker_socket *own, size_t n)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		for (size_t k = 0; k < s->v[i].count; k++)
+			if (!is_own(s->v[i].fds[k], own, n))
+				close(s->v[i].fds[k]);
+		s->v[i].count = 0;
+	}
+	sockets_close(s);
+}
+
 /* In the child: nothing of the master's loop may live on. */
 static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
 {
@@ -105,10 +129,10 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 	if ((sockets = calloc(max, sizeof(*sockets))) == NULL)
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
+	give_to_listeners(&m->sockets, sockets, n);
 	rc = worker_run(m->settings, m->shared, slot, sockets, n);
 	free(sockets);
 	free(m->places);
-	sockets_close(&m->sockets);
 	settings_free(m->settings);
 	free(m->settings);
 	free(m);
@@ -128,6 +152,7 @@ static void start_worker(struct place *p)
 	struct master *m = p->master;
 	int slot = shared_take_slot(m->shared);
 	pid_t parent = getpid(), pid;
+	sigset_t were;
 
 	if (slot < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error",
@@ -135,12 +160,12 @@ static void start_worker(struct place *p)
 		try_later(p);
 		return;
 	}
-	/* Until the worker has handlers of its own, a signal to it would end in those of the master
-	 * that it was born with, and be lost. */
-	worker_signals(SIG_BLOCK);
+	/* A signal for a worker that has no handlers of its own yet would be taken by the master's,
+	 * whose socket pair it still shares, or lost, or be its death: it waits instead. */
+	worker_hold_signals(&were);
 	if ((pid = fork()) == 0)
 		become_worker(m, parent, slot, p->index);
-	worker_signals(SIG_UNBLOCK);
+	(void)sigprocmask(SIG_SETMASK, &were, NULL);
 	if (pid < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);
 		shared_give_back(m->shared, slot);
@@ -315,6 +340,21 @@ static bool same_control(const struct endpoint *a, const struct endpoint *b)
 	return strcmp(endpoint_text(a, one), endpoint_text(b, other)) == 0;
 }
 
+/* Would n workers come to run with these settings? What keeps each of them from its work must be
+ * known while the old ones still accept. */
+static int check_workers(
+    struct master *m, const struct proxy_settings *fresh, size_t n, struct err *e)
+{
+	struct filters *filters;
+
+	if (shared_free_slots(m->shared) < n)
+		return err_set(e, "too many workers of earlier reloads still run");
+	if ((filters = filters_new(m->base, fresh, e)) == NULL)
+		return -1;
+	filters_free(&filters);
+	return 0;
+}
+
 /* Put the new settings in force: sockets first, for they may fail. */
 static int switch_to(struct master *m, struct settings *fresh, struct findings *f)
 {
@@ -323,7 +363,8 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 	struct sockets sockets;
 	struct err e;
 
-	if (sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
+	if (check_workers(m, &fresh->proxy, n, &e) < 0 ||
+	    sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	if (places_new(m, &places, n, &e) < 0 ||
 	    log_open("weir-proxy", log_place(fresh->log.to, m->background), fresh->log.format,
@@ -341,6 +382,8 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 	*m->settings = *fresh;
 	m->places = places;
 	m->count = n;
+	/* From here on the old ones accept no more, whenever the signal reaches them. */
+	atomic_fetch_add(&m->shared->generation, 1);
 	for (size_t i = 0; i < n; i++)
 		start_worker(&places[i]);
 	retire_generation(m, old, old_n);
@@ -429,6 +472,9 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
 		return;
 	m->stopping = true;
 	log_event(LOG_LEVEL_INFO, "stopping", NULL);
+	/* Who comes now is refused by the kernel and goes elsewhere, instead of waiting for nobody.
+	 */
+	sockets_close(&m->sockets);
 	signal_everybody(m, SIGTERM);
 	event_add(m->kill_timer, &(struct timeval){ .tv_sec = patience });
 	if (!anybody_left(m))

@@ -122,9 +122,7 @@ struct slice stream_input(const struct stream *s)
 {
 	if (s->fresh.n > 0)
 		return s->fresh;
-	if (s->in.n == s->in_at) /* nothing came yet, and there may be no store to point into */
-		return SLICE("");
-	return slice_of(s->in.p + s->in_at, s->in.n - s->in_at);
+	return slice_sub(bytes_slice(&s->in), s->in_at, s->in.n);
 }
 
 void stream_take(struct stream *s, size_t n)
@@ -134,9 +132,8 @@ void stream_take(struct stream *s, size_t n)
 		return;
 	}
 	s->in_at += n;
-	if (s->in_at < s->in.n)
-		return;
-	s->full = false;
+	/* What is left may be the first half of a line, whose other half must be read. */
+	s->full = s->in.n - s->in_at >= s->input_max;
 	watch(s);
 }
 
@@ -284,8 +281,17 @@ static size_t send_some(struct stream *s, struct slice octets)
 /* True when nothing is left. */
 static bool write_out(struct stream *s)
 {
-	s->out_at += send_some(s, slice_of(s->out.p + s->out_at, s->out.n - s->out_at));
-	if (s->out_at < s->out.n)
+	size_t left;
+
+	s->out_at += send_some(s, slice_sub(bytes_slice(&s->out), s->out_at, s->out.n));
+	left = s->out.n - s->out_at;
+	/* A peer that never lets it all go must not make what went pile up. */
+	if (left > 0 && s->out_at > left) {
+		memmove(s->out.p, s->out.p + s->out_at, left);
+		s->out.n = left;
+		s->out_at = 0;
+	}
+	if (left > 0)
 		return false;
 	s->out_at = 0;
 	if (s->out.cap > KEEP_MAX)

@@ -42,7 +42,7 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 
 /* ---- stopping ----------------------------------------------------------------------------- */
 
-static void leave(struct worker *w)
+void worker_leave(struct worker *w)
 {
 	if (!w->leaving)
 		listeners_stop(w->listeners);
@@ -78,7 +78,7 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
 		next = TAILQ_NEXT(s, link);
 		session_drain(s);
 	}
-	leave(w);
+	worker_leave(w);
 }
 
 /* Another generation has the sockets now: those who are here stay until they go. */
@@ -86,21 +86,41 @@ static void on_retire(evutil_socket_t number, short what, void *arg)
 {
 	(void)number;
 	(void)what;
-	leave(arg);
+	worker_leave(arg);
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------------------------ */
 
-void worker_signals(int how)
+static sigset_t worker_signals(void)
 {
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGUSR1);
-	(void)sigprocmask(how, &set, NULL);
+	return set;
 }
+
+void worker_hold_signals(sigset_t *were)
+{
+	sigset_t set = worker_signals();
+
+	(void)sigprocmask(SIG_BLOCK, &set, were);
+}
+
+/* The handlers are in place: what came meanwhile comes now. */
+static void take_signals(void)
+{
+	sigset_t set = worker_signals();
+
+	/* To reload is the master's business, whoever else the signal was sent to. */
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
 
 static int worker_init(struct worker *w, const struct worker_socket *sockets, size_t count)
 {
@@ -124,7 +144,7 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 	event_add(w->stop, NULL);
 	event_add(w->stop_now, NULL);
 	event_add(w->retire, NULL);
-	worker_signals(SIG_UNBLOCK);
+	take_signals();
 	w->filters = filters_new(w->base, w->settings, &e);
 	if (w->filters == NULL || (w->upstream = upstream_new(w->base, w->settings, &e)) == NULL) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
@@ -166,11 +186,17 @@ static void worker_clear(struct worker *w)
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
     const struct worker_socket *sockets, size_t count)
 {
-	struct worker w = { .settings = &settings->proxy, .shared = shared, .slot = slot };
+	struct worker w = { .settings = &settings->proxy,
+		.shared = shared,
+		.slot = slot,
+		.generation = atomic_load(&shared->generation) };
 	int rc = worker_init(&w, sockets, count);
 
 	if (rc == 0)
 		event_base_dispatch(w.base);
+	/* Told once more to go, we are on our way already: without the handlers it would be a
+	 * death. */
+	worker_hold_signals(NULL);
 	worker_clear(&w);
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -6,6 +6,7 @@
 #define PROXY_WORKER_H
 
 #include <event2/event.h>
+#include <signal.h>
 #include <sys/queue.h>
 
 #include "proxy/control/shared.h"
@@ -30,8 +31,9 @@ struct worker {
 	struct bytes scratch; /* mail data of the session in hand, decoded */
 	struct listeners *listeners;
 	struct event *stop, *stop_now, *retire, *drain_end;
-	bool draining; /* sessions get 421 at their next idle point */
-	bool leaving;  /* no new ones; the loop ends with the last session */
+	unsigned generation; /* of the configuration; when there is a newer one, others accept */
+	bool draining;       /* sessions get 421 at their next idle point */
+	bool leaving;        /* no new ones; the loop ends with the last session */
 };
 
 /* A socket that is to be listened on: from the master. */
@@ -40,16 +42,20 @@ struct worker_socket {
 	const struct listen_settings *settings;
 };
 
-/* Run until told to stop. Signals: SIGTERM and SIGINT drain within drain_s; SIGUSR1 lets the
- * sessions end by themselves (the next generation has taken over). Returns the exit status. */
+/* Run until told to stop; the sockets are closed when no more is accepted. Signals: SIGTERM and
+ * SIGINT drain within drain_s; SIGUSR1 lets the sessions end by themselves (the next generation has
+ * taken over). Returns the exit status. */
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
     const struct worker_socket *sockets, size_t count);
 
-/* Block or unblock (SIG_BLOCK, SIG_UNBLOCK) these three. The master forks with them blocked, and
- * worker_run unblocks them as soon as it can hear them. */
-void worker_signals(int how);
+/* Around the fork: hold back what a worker is told by signals, until worker_run has its handlers in
+ * place. *were: the mask before; may be NULL. */
+void worker_hold_signals(sigset_t *were);
 
 /* A session is over: it is freed once the loop comes round, and counts no more. */
 void worker_ended(struct worker *w, struct session *s);
+
+/* Accept no more; the end comes with the last session. */
+void worker_leave(struct worker *w);
 
 #endif

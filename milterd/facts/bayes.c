@@ -18,12 +18,13 @@ static const struct fact_row rows[] = {
 
 static void score(struct exam *x, struct bayes_score *s)
 {
+	struct bayes *bayes = exam_services(x)->bayes;
 	struct features f;
 	struct err e;
 
-	if (!features_of(exam_message(x), exam_arena(x), &f))
+	if (!bayes_taught(bayes) || !features_to_score(exam_message(x), exam_arena(x), &f))
 		return;
-	if (bayes_score(exam_services(x)->bayes, &f, s, &e) < 0) {
+	if (bayes_score(bayes, &f, s, &e) < 0) {
 		s->known = false;
 		log_event(LOG_LEVEL_ERROR, "bayes", "error", e.text, NULL);
 	}

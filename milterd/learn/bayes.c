@@ -34,6 +34,20 @@ void bayes_close(struct bayes **b)
 	*b = NULL;
 }
 
+bool bayes_taught(struct bayes *b)
+{
+	struct store_tx *tx;
+	struct totals t;
+	struct err e;
+	bool taught;
+
+	if (store_read_begin(b->store, &tx, &e) < 0)
+		return true;
+	taught = model_totals(tx, &t, &e) < 0 || model_taught(&t);
+	store_end(&tx);
+	return taught;
+}
+
 int bayes_score(struct bayes *b, const struct features *f, struct bayes_score *out, struct err *e)
 {
 	struct store_tx *tx;

@@ -31,6 +31,8 @@ struct features {
 };
 /* From a parsed message. False when memory is gone. */
 bool features_of(struct message *m, struct arena *a, struct features *out);
+/* The same without the identity, which bayes_score does not ask for: it is a hash of the whole. */
+bool features_to_score(struct message *m, struct arena *a, struct features *out);
 
 struct bayes;
 /* s stays the caller's and must outlive it. */
@@ -50,6 +52,9 @@ struct bayes_score {
 	struct bayes_why why[10];
 	size_t why_count; /* strongest first */
 };
+/* False where every score would be unknown, so that no features need be made; true on errors too:
+ * bayes_score tells them. */
+bool bayes_taught(struct bayes *b);
 int bayes_score(struct bayes *b, const struct features *f, struct bayes_score *out, struct err *e);
 
 enum learn_result { LEARN_NEW, LEARN_MOVED, LEARN_SURE, LEARN_KNOWN };

@@ -286,7 +286,7 @@ static void url_tokens(struct tokens *t, const struct message *m)
 	}
 }
 
-bool features_of(struct message *m, struct arena *a, struct features *out)
+bool features_to_score(struct message *m, struct arena *a, struct features *out)
 {
 	struct slice text = slice_sub(m->text, 0, FEATURES_TEXT_MAX);
 	struct tokens t = { 0 };
@@ -300,5 +300,10 @@ bool features_of(struct message *m, struct arena *a, struct features *out)
 	for (size_t i = 0; i < m->anomaly_count; i++)
 		tokens_add(&t, TOKEN_ANOMALY, m->anomalies[i]);
 	tokens_add_words(&t, TOKEN_TEXT, text, true);
-	return tokens_finish(&t, a, out) && identity_of(m, out->id);
+	return tokens_finish(&t, a, out);
+}
+
+bool features_of(struct message *m, struct arena *a, struct features *out)
+{
+	return features_to_score(m, a, out) && identity_of(m, out->id);
 }

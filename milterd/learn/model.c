@@ -211,6 +211,11 @@ static double log_odds_of(const struct speakers *s)
 	return combine_log_odds(spam, s->n);
 }
 
+bool model_taught(const struct totals *t)
+{
+	return t->learned[CLASS_HAM] > 0 && t->learned[CLASS_SPAM] > 0;
+}
+
 int model_score(struct store_tx *tx, const struct totals *t, const struct features *f,
     struct bayes_score *out, struct err *e)
 {
@@ -219,7 +224,7 @@ int model_score(struct store_tx *tx, const struct totals *t, const struct featur
 	int known;
 
 	*out = (struct bayes_score){ .spam = 0.5 };
-	if (t->learned[CLASS_HAM] == 0 || t->learned[CLASS_SPAM] == 0)
+	if (!model_taught(t))
 		return 0;
 	if ((known = hear(tx, t, f, s, e)) < 0)
 		return -1;

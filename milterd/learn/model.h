@@ -29,6 +29,8 @@ void number_write(char *p, size_t octets, uint64_t value);
 
 /* All zero where nothing was learnt. 0, or -1 with *e. */
 int model_totals(struct store_tx *tx, struct totals *t, struct err *e);
+/* Both classes are known: without, there is no score. */
+bool model_taught(const struct totals *t);
 int model_totals_put(struct store_tx *tx, const struct totals *t, struct err *e);
 /* 1 found, 0 never seen (counts are 0), -1 error. */
 int model_token(struct store_tx *tx, uint64_t token, uint32_t counts[2], struct err *e);

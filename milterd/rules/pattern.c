@@ -23,6 +23,7 @@ enum {
 	STEPS_UNWATCHED = 512 << 20, /* starting places times octets between two looks */
 	BUDGET_MS = 250,             /* processor time of one pattern in one long text */
 	BUDGET_ALL_MS = 2000,        /* of all patterns over one message */
+	GAVE_UP_US = 100, /* what a short text is charged that took a whole match limit */
 	MEMO_MAX = 1 << 16
 };
 
@@ -314,6 +315,19 @@ static int match_long(struct pattern_scan *scan, const struct pattern *p, struct
 	return rc;
 }
 
+/* The clock is not worth a look here; a message may hold ten thousands of them, though. */
+static int match_short(struct pattern_scan *scan, const struct pattern *p, struct slice text)
+{
+	int rc;
+
+	if (scan->spent_ns > BUDGET_ALL_MS * INT64_C(1000000))
+		return PCRE2_ERROR_MATCHLIMIT;
+	rc = match_between(scan, p, text, 0, PCRE2_UNSET);
+	if (rc == PCRE2_ERROR_MATCHLIMIT)
+		scan->spent_ns += GAVE_UP_US * INT64_C(1000);
+	return rc;
+}
+
 static enum pattern_result look(
     struct pattern_scan *scan, const struct pattern *p, struct slice text, struct slice *matched)
 {
@@ -322,8 +336,7 @@ static enum pattern_result look(
 
 	if (!scan_ready(scan))
 		return PATTERN_GAVE_UP;
-	rc = text.n <= TEXT_SHORT ? match_between(scan, p, text, 0, PCRE2_UNSET)
-				  : match_long(scan, p, text);
+	rc = text.n <= TEXT_SHORT ? match_short(scan, p, text) : match_long(scan, p, text);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return PATTERN_MISS;
 	if (rc < 0) {

@@ -44,6 +44,15 @@ int shared_take_slot(struct shared *s)
 	return -1;
 }
 
+size_t shared_free_slots(const struct shared *s)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+		n += atomic_load(&s->slots[i].pid) == 0;
+	return n;
+}
+
 void shared_give_back(struct shared *s, int slot)
 {
 	struct shared_slot *w = &s->slots[slot];

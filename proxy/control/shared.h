@@ -24,6 +24,8 @@ struct shared_slot {
 
 struct shared {
 	uint64_t key;
+	_Atomic unsigned
+	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
@@ -42,6 +44,7 @@ void shared_free(struct shared **s);
 /* For the master: a free slot, or -1; and back with it, whatever its worker left in it. */
 int shared_take_slot(struct shared *s);
 void shared_give_back(struct shared *s, int slot);
+size_t shared_free_slots(const struct shared *s);
 struct shared_sums shared_sum(const struct shared *s);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };

@@ -68,13 +68,21 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 static void on_connection(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
+	struct worker *w = l->worker;
 
 	(void)what;
 	for (int i = 0; i < ACCEPT_MAX; i++) {
 		struct sockaddr_storage ss = { 0 };
 		socklen_t n = sizeof(ss);
-		int client = accept4(fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int client;
 
+		/* A client that comes after a reload was answered must not meet the old settings.
+		 */
+		if (atomic_load(&w->shared->generation) != w->generation) {
+			worker_leave(w);
+			return;
+		}
+		client = accept4(fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client >= 0) {
 			struct address a = address_of((const struct sockaddr *)&ss);
 
@@ -130,6 +138,9 @@ void listeners_stop(struct listeners *l)
 		if (l->v[i].rest != NULL)
 			event_free(l->v[i].rest);
 		l->v[i].readable = l->v[i].rest = NULL;
+		if (l->v[i].fd >= 0)
+			close(l->v[i].fd);
+		l->v[i].fd = -1;
 	}
 }
 

@@ -21,9 +21,9 @@ struct listeners {
 	size_t n;
 };
 
-/* NULL without memory. The sockets stay the caller's. */
+/* NULL without memory. Takes the sockets over. */
 struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n);
-/* Accept nothing more; sessions may still look at their listener. */
+/* Accept nothing more, and close the sockets; sessions may still look at their listener. */
 void listeners_stop(struct listeners *l);
 void listeners_free(struct listeners **l);
 

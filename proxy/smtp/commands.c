@@ -14,8 +14,9 @@
 enum {
 	LAST =
 	    1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
-	JUNK = 2, /* too many of these without a delivery count as errors (W48) */
-	BARE = 4, /* takes no argument (W58) */
+	JUNK = 2,  /* too many of these without a delivery count as errors (W48) */
+	BARE = 4,  /* takes no argument (W58) */
+	AGAIN = 8, /* junk where it is not the first of the session */
 };
 
 /* ---- HELO and EHLO ------------------------------------------------------------------------ */
@@ -227,7 +228,7 @@ static const struct command {
 	{ SLICE("MAIL"), GREETED, 0, command_mail },
 	{ SLICE("RCPT"), ANY, 0, command_rcpt },
 	{ SLICE("DATA"), ANY, LAST | BARE, command_data },
-	{ SLICE("EHLO"), ANY, LAST, command_ehlo },
+	{ SLICE("EHLO"), ANY, LAST | AGAIN, command_ehlo },
 	{ SLICE("HELO"), ANY, LAST | JUNK, command_helo },
 	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
 	{ SLICE("QUIT"), ANY, BARE, command_quit },
@@ -328,7 +329,7 @@ void command_run(struct session *s, struct slice line)
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;
 	}
-	if (c->flags & JUNK)
+	if ((c->flags & JUNK) || ((c->flags & AGAIN) && s->state != SESSION_START))
 		count_junk(s);
 	if (!(c->states & IN(s->state)))
 		session_say(s, SLICE("503 5.5.1 Say EHLO first\r\n"));

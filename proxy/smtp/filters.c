@@ -50,17 +50,15 @@ void filters_introduce(struct session *s)
 	s->introduced = true;
 }
 
-void filters_transaction(struct session *s, struct slice address, struct slice domain)
+void filters_transaction(struct session *s, struct slice domain)
 {
 	chain_macro(s->chain, "i", slice_z(s->mail.id));
-	chain_macro(s->chain, "{mail_addr}", address);
 	chain_macro(s->chain, "{mail_host}", domain);
 	chain_macro(s->chain, "{mail_mailer}", SLICE("esmtp"));
 }
 
-void filters_recipient(struct session *s, struct slice address, struct slice domain)
+void filters_recipient(struct session *s, struct slice domain)
 {
-	chain_macro(s->chain, "{rcpt_addr}", address);
 	chain_macro(s->chain, "{rcpt_host}", domain);
 	chain_macro(s->chain, "{rcpt_mailer}", SLICE("esmtp"));
 }

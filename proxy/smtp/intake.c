@@ -9,6 +9,10 @@
 #include "weir/log.h"
 #include "weir/smtp_data.h"
 
+/* Fields of one header section. Each costs some eighty octets beside its own, and a filter's edits
+ * are looked up among them; honest messages have some dozens. */
+#define FIELDS_MAX 20000
+
 struct intake {
 	struct smtp_data_decoder decoder;
 	struct bytes header; /* until its end is seen */
@@ -104,6 +108,10 @@ static void add_field(struct session *s)
 
 	if (line.n == 0)
 		return;
+	if (s->mail.field_count >= FIELDS_MAX) {
+		refuse(s, 552, "5.3.4", "Too many header fields");
+		return;
+	}
 	if (!mail_insert_field(&s->mail, s->mail.field_count, line)) {
 		refuse_memory(s);
 		return;
@@ -284,6 +292,8 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 		if (!c->refused)
 			end_header(s, false);
 	}
+	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
 	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
 	    (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");

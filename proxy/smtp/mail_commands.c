@@ -231,7 +231,7 @@ void command_mail(struct session *s, struct slice argument)
 		mail_accept(s);
 		return;
 	}
-	filters_transaction(s, path.address, path.domain);
+	filters_transaction(s, path.domain);
 	s->busy = true;
 	chain_mail(s->chain, path.address, buf_slice(&text), on_mail, s);
 }
@@ -329,7 +329,7 @@ void command_rcpt(struct session *s, struct slice argument)
 		rcpt_relay(s);
 		return;
 	}
-	filters_recipient(s, path.address, path.domain);
+	filters_recipient(s, path.domain);
 	s->busy = true;
 	chain_rcpt(s->chain, path.address, buf_slice(&text), on_rcpt, s);
 }

@@ -237,6 +237,14 @@ static bool between_transactions(const struct session *s)
 	return s->state == SESSION_START || s->state == SESSION_READY;
 }
 
+/* The client's end was read: is there something before it that has to wait, for a filter that is
+ * behind or for replies that he is slow to read? */
+static bool may_go_on(const struct session *s)
+{
+	return session_has_input(s) &&
+	    (s->state == SESSION_DATA || stream_unsent(s->stream) > OUTPUT_MAX);
+}
+
 /* Nothing more can be done now: let the replies go, and see what we wait for. */
 static void settle(struct session *s)
 {
@@ -249,15 +257,19 @@ static void settle(struct session *s)
 	} else if (s->closing) {
 		close_down(s);
 	} else if (s->busy) {
-		if (!s->penalty && stream_unsent(s->stream) == 0)
+		/* One question after the other, each of them quick, hold no reply for longer. */
+		if (!s->penalty &&
+		    (stream_unsent(s->stream) == 0 || event_pending(&s->hold, EV_TIMEOUT, NULL)))
 			return;
 		tv = clock_until(
 		    clock_ms() + (s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS));
 		event_add(&s->hold, &tv);
 	} else {
 		stream_flush(s->stream);
-		if (stream_eof(s->stream) && (s->state != SESSION_DATA || !session_has_input(s))) {
-			session_end(s);
+		if (stream_eof(s->stream) && !may_go_on(s)) {
+			/* He sends no more, but may read still. */
+			s->closing = true;
+			close_down(s);
 		} else if (s->worker->draining && between_transactions(s)) {
 			session_bye(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
 			close_down(s);

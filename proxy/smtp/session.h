@@ -100,8 +100,8 @@ bool session_filtered(const struct session *s);
 /* False when a filter could not be made ready for want of memory. */
 bool filters_open(struct session *s);
 void filters_introduce(struct session *s);
-void filters_transaction(struct session *s, struct slice address, struct slice domain);
-void filters_recipient(struct session *s, struct slice address, struct slice domain);
+void filters_transaction(struct session *s, struct slice domain);
+void filters_recipient(struct session *s, struct slice domain);
 /* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
 bool filters_refused(struct session *s, const struct chain_answer *a);
 

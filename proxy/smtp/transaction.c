@@ -90,6 +90,7 @@ void transaction_abort(struct session *s)
 	if (s->mail.reverse_path == NULL)
 		return;
 	if (s->intake != NULL)
-		transaction_log(s, &(struct verdict_line){ .action = "abort" });
+		transaction_log(s,
+		    &(struct verdict_line){ .action = data_committed(s) ? "in_doubt" : "abort" });
 	transaction_reset(s, true);
 }

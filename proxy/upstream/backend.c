@@ -260,6 +260,8 @@ static bool on_command_reply(struct backend *b, const struct smtp_reply *r)
 	}
 	b->count--;
 	memmove(b->under_way, b->under_way + 1, b->count * sizeof(*b->under_way));
+	if (verb == BACKEND_CONTENT)
+		b->content.mail = NULL; /* the mail may go now */
 	next_timeout(b);
 	enter(b);
 	b->events->on_reply(b->arg, verb, r);

@@ -129,7 +129,7 @@ def test_w82_stale_connection_is_invisible(tmp_path):
     """The second transaction finds 421, or the end, on the connection of the first."""
     for stale in (b"421 4.4.2 too late\r\n", None):
         with Script(MAIL=[b"250 ok\r\n", stale, b"250 ok\r\n"]) as backend, \
-                Proxy(tmp_path / str(stale), backend.address).probed() as proxy, \
+                Proxy(tmp_path / ("421" if stale else "end"), backend.address).probed() as proxy, \
                 proxy.client() as client:
             client.hello()
             assert client.message().startswith(b"250")

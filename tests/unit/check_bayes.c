@@ -221,11 +221,13 @@ START_TEST(nothing_is_known_at_first)
 {
 	struct bayes_score s = score(HAM, 1);
 
-	ck_assert(!s.known);
+	ck_assert(!s.known && !bayes_taught(bayes));
 	ck_assert_double_eq(s.spam, 0.5);
 	learn(SPAM, 1, CLASS_SPAM, true);
 	ck_assert_msg(!score(SPAM, 1).known, "one class alone says nothing");
+	ck_assert(!bayes_taught(bayes));
 	learn(HAM, 1, CLASS_HAM, true);
+	ck_assert(bayes_taught(bayes));
 	ck_assert(score(SPAM, 1).known);
 	ck_assert_msg(!score(999, 1).known, "no word of it was ever seen");
 }

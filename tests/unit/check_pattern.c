@@ -204,6 +204,26 @@ START_TEST(long_text)
 }
 END_TEST
 
+/* A list of short texts, each of which costs the whole match limit: the message as a whole has a
+ * budget, too. */
+START_TEST(many_short_bombs)
+{
+	static const char text[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!";
+	struct slice matched;
+	struct timespec from, to;
+	struct one o;
+
+	one_open(&o, "^(a+)+$");
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	for (size_t i = 0; i < 1000000; i++)
+		ck_assert_int_eq(
+		    pattern_find(o.scan, o.id, slice_z(text), &matched), PATTERN_GAVE_UP);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	ck_assert_msg(to.tv_sec - from.tv_sec < 20, "took %d s", (int)(to.tv_sec - from.tv_sec));
+	one_close(&o);
+}
+END_TEST
+
 /* Exponential, cubic and quadratic patterns over texts made for them: each ends within its budget.
  * The wide margin is for machines under load and sanitizers. */
 static const struct {
@@ -292,6 +312,7 @@ int main(void)
 	tcase_add_test(tc, remembers_many);
 	tcase_add_test(tc, long_text);
 	tcase_add_loop_test(tc, bomb, 0, COUNT(bombs));
+	tcase_add_test(tc, many_short_bombs);
 	tcase_add_test(tc, bombs_together);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

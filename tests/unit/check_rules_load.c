@@ -37,7 +37,7 @@ static const struct {
 	const char *rules, *findings;
 } broken[] = {
 	{ "hello", "t.json:1:5: '[' or '{' expected near 'hello'\n" },
-	{ "", "t.json:1:0: '[' or '{' expected near end of file\n" },
+	{ "", "t.json:1:1: '[' or '{' expected near end of file\n" },
 	{ "{'rules': {}", "t.json:1:12: '}' expected near end of file\n" },
 	{ "[]", "t.json:1:1: a rules file must be an object\n" },
 	{ "'text'", "t.json:1:6: '[' or '{' expected near '\"text\"'\n" },
