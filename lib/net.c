@@ -168,7 +168,7 @@ static int parse_local(struct slice path, struct endpoint *out, struct err *e)
 {
 	struct endpoint ep = { .local = true };
 
-	if (path.n == 0 || path.n >= sizeof(ep.path) || memchr(path.p, '\0', path.n) != NULL)
+	if (path.n == 0 || path.n >= sizeof(ep.path) || slice_find(path, '\0') < path.n)
 		return err_set(e, "a socket path has 1..%zu octets", sizeof(ep.path) - 1);
 	memcpy(ep.path, path.p, path.n);
 	*out = ep;
@@ -180,7 +180,7 @@ static int take_host(struct slice *s, struct slice *host)
 {
 	size_t colon;
 
-	if (s->n > 0 && s->p[0] == '[') {
+	if (slice_starts(*s, SLICE("["))) {
 		size_t end = slice_find(*s, ']');
 
 		*host = slice_sub(*s, 1, end - 1);
@@ -196,7 +196,7 @@ static int take_host(struct slice *s, struct slice *host)
 		return -1;
 	*host = slice_sub(*s, 0, colon - 1);
 	*s = slice_sub(*s, colon, s->n);
-	return memchr(host->p, ':', host->n) != NULL ? -1 : 0;
+	return slice_find(*host, ':') < host->n ? -1 : 0;
 }
 
 int endpoint_parse(struct slice text, struct endpoint *out, struct err *e)
@@ -205,12 +205,14 @@ int endpoint_parse(struct slice text, struct endpoint *out, struct err *e)
 	struct slice rest = text, host;
 	uint64_t port;
 
+	if (text.p == NULL)
+		return err_set(e, "an endpoint is unix:PATH, HOST:PORT or [v6]:PORT, not nothing");
 	if (slice_starts(text, SLICE("unix:")))
 		return parse_local(slice_sub(text, 5, text.n), out, e);
 	if (slice_starts(text, SLICE("inet:")))
 		rest = slice_sub(text, 5, text.n);
 	if (take_host(&rest, &host) < 0 || host.n == 0 || host.n >= sizeof(ep.host) ||
-	    memchr(host.p, '\0', host.n) != NULL || slice_number(rest, 65535, &port) < 0)
+	    slice_find(host, '\0') < host.n || slice_number(rest, 65535, &port) < 0)
 		return err_set(e,
 		    "\"%.*s\" is no endpoint: write unix:PATH, HOST:PORT or [v6]:PORT",
 		    SLICE_ARG(slice_sub(text, 0, 80)));

@@ -28,9 +28,9 @@ static const struct conf_field filter_fields[] = {
 	  .about = "How long connecting and negotiating may take." },
 	{ .name = "command_timeout_s", .type = CONF_INT, .offset = AT(command_timeout_s), .fallback = "30", .min = 1, .max = 3600, .unit = "s",
 	  .about = "How long a reply to an envelope event may take." },
-	{ .name = "content_timeout_s", .type = CONF_INT, .offset = AT(content_timeout_s), .fallback = "300", .min = 1, .max = 3600, .unit = "s",
+	{ .name = "content_timeout_s", .type = CONF_INT, .offset = AT(content_timeout_s), .fallback = "240", .min = 1, .max = 3600, .unit = "s",
 	  .about = "How long a reply to a content event may take; every progress report starts it again." },
-	{ .name = "total_timeout_s", .type = CONF_INT, .offset = AT(total_timeout_s), .fallback = "500", .min = 1, .max = 3600, .unit = "s",
+	{ .name = "total_timeout_s", .type = CONF_INT, .offset = AT(total_timeout_s), .fallback = "240", .min = 1, .max = 3600, .unit = "s",
 	  .about = "How long the answer to the end of message may take in all, progress reports or not; SMTP clients wait 600 s." },
 };
 /* clang-format on */
@@ -94,7 +94,7 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "How long connecting to a backend may take, up to its reply to EHLO." },
 	{ .name = "timeouts/backend_reply_s", .type = CONF_INT, .offset = AT(timeouts.backend_reply_s), .fallback = "300", .min = 1, .max = 3600, .unit = "s",
 	  .about = "How long a backend may take for one reply." },
-	{ .name = "timeouts/backend_data_s", .type = CONF_INT, .offset = AT(timeouts.backend_data_s), .fallback = "500", .min = 1, .max = 3600, .unit = "s",
+	{ .name = "timeouts/backend_data_s", .type = CONF_INT, .offset = AT(timeouts.backend_data_s), .fallback = "300", .min = 1, .max = 3600, .unit = "s",
 	  .about = "How long a backend may take to answer the end of the mail data; SMTP clients wait 600 s." },
 	{ .name = "timeouts/drain_s", .type = CONF_INT, .offset = AT(timeouts.drain_s), .fallback = "30", .min = 0, .max = 3600, .unit = "s",
 	  .about = "How long running sessions may go on after a stop." },
