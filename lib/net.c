@@ -167,10 +167,11 @@ bool network_has(const struct network *n, const struct address *a)
 static int parse_local(struct slice path, struct endpoint *out, struct err *e)
 {
 	struct endpoint ep = { .local = true };
+	struct buf b = BUF_ON(ep.path);
 
-	if (path.n == 0 || path.n >= sizeof(ep.path) || slice_find(path, '\0') < path.n)
+	buf_add(&b, path);
+	if (b.cut || b.n == 0 || strlen(ep.path) != b.n)
 		return err_set(e, "a socket path has 1..%zu octets", sizeof(ep.path) - 1);
-	memcpy(ep.path, path.p, path.n);
 	*out = ep;
 	return 0;
 }
