@@ -1,5 +1,6 @@
 # Measurements, run by hand. What bench/accuracy drives: make bench/bayes_driver
 EXTRA_DIST += \
+	bench/README.md \
 	bench/accuracy \
 	bench/filter \
 	bench/relay

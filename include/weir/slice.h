@@ -98,7 +98,7 @@ static inline struct slice slice_sub(struct slice s, size_t from, size_t n)
 		from = s.n;
 	if (n > s.n - from)
 		n = s.n - from;
-	return (struct slice){ s.p != NULL ? s.p + from : NULL, n };
+	return (struct slice){ from > 0 ? s.p + from : s.p, n };
 }
 /* The whole of s as a decimal number without sign. 0, or -1 when it is empty, no number, or above
  * max. */
