@@ -1,5 +1,6 @@
 """What else can go wrong around a message: the disk, the client, the daemons' lives."""
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -10,6 +11,11 @@ import pytest
 from milterdlib import Milterd, until
 from proxylib import Proxy
 from sinklib import Sink
+
+
+def stopped(pid):
+    """Do all threads of the process stand still?"""
+    return all(task.read_text().rsplit(")", 1)[1].split()[0] == "T" for task in pathlib.Path("/proc/%d/task" % pid).glob("*/stat"))
 
 
 class Talk:
@@ -144,6 +150,7 @@ def test_milterd_that_hangs_is_a_tempfail(tmp_path, sink):
         talk = Talk(proxy.port)
         assert talk.to_data().startswith("354")
         os.kill(milterd.pid, signal.SIGSTOP)
+        until(lambda: stopped(milterd.pid))  # the signal is sent; each thread stops in its own time
         assert talk.say("Subject: hung\r\n\r\nbody\r\n.").startswith("451 4.7.1")
         assert not sink.names()
     finally:
