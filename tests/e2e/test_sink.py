@@ -106,6 +106,20 @@ def test_ends_cleanly(tmp_path, wire, number):
         assert sink.names() == [] and sink.unfinished() == []
 
 
+def test_ends_with_sessions_that_have_something_to_say(tmp_path, wire):
+    """Stopped while more clients talk than one turn of the loop looks at: nothing is left behind (a sanitizer looks)."""
+    with Sink(tmp_path / "mail") as sink:
+        clients = [wire(sink) for _ in range(80)]
+        for client in clients:
+            assert client.reply().startswith(b"220 ")
+        sink.process.send_signal(signal.SIGSTOP)
+        for client in clients:
+            client.send(b"NOOP\r\n" * 8000)
+        sink.process.send_signal(signal.SIGTERM)
+        sink.process.send_signal(signal.SIGCONT)
+        assert sink.stop() == 0
+
+
 def test_octet_by_octet(tmp_path, wire):
     """W03: the same at any split."""
     with Sink(tmp_path / "mail") as sink:
