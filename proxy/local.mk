@@ -24,6 +24,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
+	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
 	proxy/smtp/transaction.c \

@@ -21,51 +21,6 @@ enum {
 
 /* ---- HELO and EHLO ------------------------------------------------------------------------ */
 
-/* What we offer that the backend can do as well; of one that was never reached only what every
- * server of today can. */
-static unsigned offer(const struct session *s)
-{
-	struct abilities a = upstream_abilities(s->worker->upstream);
-	unsigned can = a.known ? a.extensions : EXTENSION_8BITMIME;
-
-	return can & (EXTENSION_8BITMIME | EXTENSION_DSN | EXTENSION_SMTPUTF8);
-}
-
-static int64_t offer_size(const struct session *s)
-{
-	struct abilities a = upstream_abilities(s->worker->upstream);
-	int64_t size = s->settings->limits.message_bytes;
-
-	return a.size > 0 && a.size < (uint64_t)size ? (int64_t)a.size : size;
-}
-
-/* EHLO and HELO replies carry no enhanced code (W52). A client that filters have refused is still
- * greeted, with little to choose from, and hears the refusal at MAIL, where he can report it. */
-static void greet(struct session *s)
-{
-	struct bytes *out = stream_output(s->stream);
-	const char *name = s->settings->hostname;
-
-	s->state = SESSION_READY;
-	s->offered = s->esmtp && s->refusal == NULL ? offer(s) : 0;
-	if (!s->esmtp || s->refusal != NULL) {
-		(void)bytes_addf(out, "250 %s\r\n", name);
-	} else {
-		(void)bytes_addf(out, "250-%s\r\n250-PIPELINING\r\n250-SIZE %lld\r\n", name,
-		    (long long)offer_size(s));
-		if (s->offered & EXTENSION_8BITMIME)
-			(void)bytes_add(out, SLICE("250-8BITMIME\r\n"));
-		if (s->offered & EXTENSION_DSN)
-			(void)bytes_add(out, SLICE("250-DSN\r\n"));
-		if (s->offered & EXTENSION_SMTPUTF8)
-			(void)bytes_add(out, SLICE("250-SMTPUTF8\r\n"));
-		(void)bytes_add(out, SLICE("250 ENHANCEDSTATUSCODES\r\n"));
-	}
-	if (out->failed)
-		s->closing = true;
-	s->owing = true;
-}
-
 /* Keep a filter's refusal for MAIL. A shutdown cannot wait. */
 static void keep_refusal(struct session *s, const struct chain_answer *a, bool at_connect)
 {
@@ -91,7 +46,7 @@ static void on_helo(const struct chain_answer *a, void *arg)
 		return;
 	keep_refusal(s, a, false);
 	if (!s->closing)
-		greet(s);
+		offer_greet(s);
 	session_done(s);
 }
 
@@ -107,7 +62,7 @@ static void on_connect(const struct chain_answer *a, void *arg)
 		return;
 	}
 	if (!s->closing)
-		greet(s);
+		offer_greet(s);
 	session_done(s);
 }
 
@@ -155,7 +110,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 	if (session_filtered(s) && s->refusal == NULL)
 		ask_filters(s);
 	else
-		greet(s);
+		offer_greet(s);
 }
 
 static void command_ehlo(struct session *s, struct slice argument)

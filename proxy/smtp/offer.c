@@ -1,0 +1,73 @@
+#include "config.h"
+
+#include "session.h"
+
+/* ---- the backends' abilities -------------------------------------------------------------- */
+
+/* What the backends can do; of those that were never reached only what every server of today can.
+ */
+static unsigned backend_extensions(const struct session *s)
+{
+	struct abilities a = upstream_abilities(s->worker->upstream);
+
+	return a.known ? a.extensions : EXTENSION_8BITMIME;
+}
+
+static void value_size(const struct session *s, struct bytes *out)
+{
+	struct abilities a = upstream_abilities(s->worker->upstream);
+	int64_t size = s->settings->limits.message_bytes;
+
+	if (a.size > 0 && a.size < (uint64_t)size)
+		size = (int64_t)a.size;
+	(void)bytes_addf(out, " %lld", (long long)size);
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+/* One line of the EHLO reply each, in this order. extension: it is promised only where the backends
+ * have it, and stands in s->offered then; 0: it is ours alone. when: a further condition, or NULL.
+ * value: writes what follows the keyword, or NULL. */
+static const struct offer {
+	struct slice keyword;
+	unsigned extension;
+	bool (*when)(const struct session *s);
+	void (*value)(const struct session *s, struct bytes *out);
+} offers[] = {
+	{ SLICE("PIPELINING"), 0, NULL, NULL },
+	{ SLICE("SIZE"), 0, NULL, value_size },
+	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
+	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
+	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
+};
+
+void offer_greet(struct session *s)
+{
+	struct bytes *out = stream_output(s->stream);
+	bool all = s->esmtp && s->refusal == NULL;
+	unsigned can = backend_extensions(s);
+	size_t last = out->n;
+
+	s->state = SESSION_READY;
+	s->offered = 0;
+	(void)bytes_addf(out, "250-%s\r\n", s->settings->hostname);
+	for (size_t i = 0; all && i < COUNT(offers); i++) {
+		const struct offer *o = &offers[i];
+
+		if ((o->extension & ~can) != 0 || (o->when != NULL && !o->when(s)))
+			continue;
+		s->offered |= o->extension;
+		last = out->n;
+		(void)bytes_add(out, SLICE("250-"));
+		(void)bytes_add(out, o->keyword);
+		if (o->value != NULL)
+			o->value(s, out);
+		(void)bytes_add(out, SLICE("\r\n"));
+	}
+	if (out->failed)
+		s->closing = true;
+	else
+		out->p[last + 3] = ' ';
+	s->owing = true;
+}
