@@ -42,6 +42,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/pool.c \
+	proxy/upstream/pool.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -70,6 +72,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain

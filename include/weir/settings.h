@@ -30,6 +30,9 @@ struct filter_settings {
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
+	struct {
+		int64_t connections, idle_s, messages;
+	} keep; /* of connections from one message to the next */
 };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };

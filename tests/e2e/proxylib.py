@@ -235,6 +235,9 @@ class Script:
                 self.lines.append(lines)
             threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
 
+    def before_content(self):
+        """For tests: runs between 354 and the first line of the mail data."""
+
     def _answer(self, verb):
         with self.lock:
             list_ = self.answers.get(verb, [b"250 2.0.0 ok\r\n"])
@@ -260,6 +263,7 @@ class Script:
             answer = self._answer(line[:4].decode("latin-1").upper().strip())
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
+                self.before_content()
                 pieces = []
                 while not pieces or pieces[-1] != b".\r\n":
                     pieces.append(file.readline())
