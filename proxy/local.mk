@@ -3,6 +3,9 @@ sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
+	proxy/control/decay.c \
+	proxy/control/decay.h \
+	proxy/control/keyed_hash.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
 	proxy/listen/listener.c \
@@ -50,7 +53,9 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
+check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
