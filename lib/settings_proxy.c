@@ -45,6 +45,8 @@ static const struct conf_field backend_fields[] = {
 	  .about = "The backend's name in the log; its key stands in." },
 	{ .name = "servers", .type = CONF_STRS, .offset = AT(servers), .fallback = NULL, .min = 1, .max = 64, .unit = "",
 	  .about = "SMTP servers, HOST:PORT, in order of preference: the next is asked when one cannot be reached." },
+	{ .name = "chunking", .type = CONF_CHOICE, .offset = AT(chunking), .fallback = "auto", .unit = "", .choices = "auto|off",
+	  .about = "Messages go by BDAT (RFC 3030) where a server lists CHUNKING, or always by DATA." },
 };
 /* clang-format on */
 #undef AT

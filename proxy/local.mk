@@ -74,6 +74,7 @@ EXTRA_DIST += \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/smtp_line/bare \

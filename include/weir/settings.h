@@ -27,9 +27,12 @@ struct filter_settings {
 	int64_t connect_timeout_s, command_timeout_s, content_timeout_s, total_timeout_s;
 };
 
+enum chunking { CHUNKING_AUTO, CHUNKING_OFF };
+
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
+	int chunking;             /* enum chunking: BDAT towards it */
 };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };

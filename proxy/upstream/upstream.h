@@ -18,6 +18,7 @@ enum extension {
 	EXTENSION_DSN = 8,
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
+	EXTENSION_CHUNKING = 64,
 };
 
 struct abilities {
@@ -34,7 +35,8 @@ struct server {
 };
 
 struct route {
-	const char *name; /* the backend's */
+	const char *name;  /* the backend's */
+	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
 	struct server *servers;
 	size_t count;
 	struct abilities abilities;

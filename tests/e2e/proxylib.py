@@ -197,7 +197,8 @@ class Client:
 class Script:
     """A backend in a thread: `answers` maps a verb (CONNECT, EHLO, MAIL, .., DOT) to the octets of
     its reply, to None (close without one), or to a list of these, one for each time, the last
-    again and again. What came in stands in `lines` and `contents`, one list for each connection."""
+    again and again. What came in stands in `lines`, a list for each connection, in `contents`, as
+    DATA brought it, and in `chunked`, as BDAT did (of which Script.CHUNKING["EHLO"] speaks)."""
 
     DEFAULT = {
         "CONNECT": b"220 script ESMTP\r\n",
@@ -208,10 +209,12 @@ class Script:
         "QUIT": b"221 bye\r\n",
     }
 
+    CHUNKING = {"EHLO": DEFAULT["EHLO"].replace(b"250-DSN", b"250-CHUNKING\r\n250-DSN")}
+
     def __init__(self, **answers):
         self.answers = {k: list(v) if isinstance(v, list) else [v]
                         for k, v in {**self.DEFAULT, **answers}.items()}
-        self.lines, self.contents = [], []
+        self.lines, self.contents, self.chunked = [], [], []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self.listener.getsockname()
@@ -247,7 +250,21 @@ class Script:
         except OSError:
             pass
 
+    def _chunk(self, file, line, chunks):
+        """Read the octets of a chunk: the reply to it, which is that of BDAT, or of DOT for the last."""
+        words = line.upper().split()
+        octets = file.read(int(words[1]))
+        if len(octets) < int(words[1]):
+            return None
+        chunks.append(octets)
+        if words[2:] != [b"LAST"]:
+            return self._answer("BDAT")
+        self.chunked.append(b"".join(chunks))
+        chunks.clear()
+        return self._answer("DOT")
+
     def _talk(self, connection, file, lines):
+        chunks = []
         answer = self._answer("CONNECT")
         while answer is not None:
             connection.sendall(answer)
@@ -257,7 +274,13 @@ class Script:
             if not line:
                 return
             lines.append(line.rstrip(b"\r\n"))
-            answer = self._answer(line[:4].decode("latin-1").upper().strip())
+            verb = line[:4].decode("latin-1").upper().strip()
+            if verb == "BDAT":
+                answer = self._chunk(file, line, chunks)
+                continue
+            answer = self._answer(verb)
+            if verb in ("RSET", "MAIL"):
+                chunks.clear()
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
                 pieces = []
