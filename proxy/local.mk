@@ -7,6 +7,8 @@ weir_proxy_SOURCES = \
 	proxy/control/shared.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
+	proxy/listen/proxy_header.c \
+	proxy/listen/proxy_header.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -62,6 +64,11 @@ check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_proxy_header
+check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
+	proxy/listen/proxy_header.c
+check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
@@ -69,6 +76,11 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/proxy_header/v1 \
+	tests/fuzz/corpus/proxy_header/v1_unknown \
+	tests/fuzz/corpus/proxy_header/v2_crc \
+	tests/fuzz/corpus/proxy_header/v2_local \
+	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -77,4 +89,9 @@ noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_proxy_header
+fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
+fuzz_proxy_header_LDADD = $(WEIR_LIBS)
+fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
