@@ -5,10 +5,16 @@ weir_proxy_SOURCES = \
 	proxy/control/admin.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/listen/client_name.c \
+	proxy/listen/client_name.h \
+	proxy/listen/front.c \
+	proxy/listen/front.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
 	proxy/listen/proxy_header.c \
 	proxy/listen/proxy_header.h \
+	proxy/listen/proxy_wait.c \
+	proxy/listen/proxy_wait.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -18,11 +24,18 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/resolver.c \
+	proxy/resolver.h \
+	proxy/smtp/command_xclient.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
+	proxy/smtp/findings.c \
+	proxy/smtp/findings.h \
+	proxy/smtp/identity.c \
+	proxy/smtp/identity.h \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
@@ -30,6 +43,8 @@ weir_proxy_SOURCES = \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
 	proxy/smtp/transaction.c \
+	proxy/smtp/xclient.c \
+	proxy/smtp/xclient.h \
 	proxy/sockets.c \
 	proxy/sockets.h \
 	proxy/spool.c \
