@@ -49,9 +49,14 @@ size_t shared_free_slots(const struct shared *s);
 struct shared_sums shared_sum(const struct shared *s);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
-/* Count one session in, unless a limit is reached. */
+/* Count one session in, unless a limit is reached. client NULL: who he is will be known later. */
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max);
+/* client NULL: it was never known who he is. */
 void shared_leave(struct shared *s, int slot, const struct address *client);
+/* For a session that is counted in already: now it is known that it is this client's, or not his
+ * any more. False: he has as many as he may. */
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max);
+void shared_part(struct shared *s, int slot, const struct address *client);
 
 #endif
