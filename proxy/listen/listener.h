@@ -14,12 +14,18 @@ struct listener {
 	uint16_t port;
 	int fd;
 	struct event *readable, *rest;
+	SSL_CTX *tls;         /* NULL: off */
+	unsigned tls_version; /* worker->certificates_version that it is of */
 };
 
 struct listeners {
 	struct listener *v;
 	size_t n;
 };
+
+/* The context for the next handshake, with the certificates that are in force now; NULL: no TLS
+ * here. The listener's: an SSL of it keeps it alive. */
+SSL_CTX *listener_tls(struct listener *l);
 
 /* NULL without memory. Takes the sockets over. */
 struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n);

@@ -23,6 +23,14 @@ static void value_size(const struct session *s, struct bytes *out)
 	(void)bytes_addf(out, " %lld", (long long)size);
 }
 
+/* ---- conditions --------------------------------------------------------------------------- */
+
+/* REQUIRETLS asks of every hop that the next has TLS (RFC 8689 2): so must this one. */
+static bool under_tls(const struct session *s)
+{
+	return session_secure(s);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 /* One line of the EHLO reply each, in this order. extension: it is promised only where the backends
@@ -40,6 +48,8 @@ static const struct offer {
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
+	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },
 };
 
 void offer_greet(struct session *s)
