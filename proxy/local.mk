@@ -45,6 +45,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
+	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
 	proxy/smtp/xclient.c \
 	proxy/smtp/xclient.h \
@@ -54,6 +55,24 @@ weir_proxy_SOURCES = \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_tls.c \
+	proxy/stream_tls.h \
+	proxy/tls/client.c \
+	proxy/tls/client.h \
+	proxy/tls/facts.c \
+	proxy/tls/facts.h \
+	proxy/tls/identity.c \
+	proxy/tls/identity.h \
+	proxy/tls/policy.c \
+	proxy/tls/policy.h \
+	proxy/tls/server.c \
+	proxy/tls/server.h \
+	proxy/tls/store.c \
+	proxy/tls/store.h \
+	proxy/tls/tickets.c \
+	proxy/tls/tickets.h \
+	proxy/tls/words.c \
+	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
@@ -83,7 +102,8 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_proxy_header
@@ -104,6 +124,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/proxy_header/v2_crc \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
+	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 

@@ -19,6 +19,8 @@ enum extension {
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
 	EXTENSION_CHUNKING = 64,
+	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
+	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
 
 struct abilities {
