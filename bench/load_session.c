@@ -157,10 +157,15 @@ static void session_handshake(struct session *s)
 
 static void session_start_tls(struct session *s)
 {
+	SSL_SESSION *ticket;
+
 	if (s->in_n > 0)
 		load_stop("octets behind the reply to STARTTLS");
 	s->step = STEP_HANDSHAKE;
-	channel_start_tls(&s->channel, s->load->tls, s->ticket, s);
+	/* A copy: OpenSSL offers a TLS 1.3 ticket once, and not every server sends another. */
+	ticket = s->ticket != NULL ? SSL_SESSION_dup(s->ticket) : NULL;
+	channel_start_tls(&s->channel, s->load->tls, ticket, s);
+	SSL_SESSION_free(ticket);
 	session_handshake(s);
 }
 

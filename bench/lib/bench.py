@@ -95,14 +95,16 @@ class Bench:
         return Server([self.program("sink"), "127.0.0.1:%d" % port], {"plain": port},
                       os.path.join(self.folder, "sink.log"), self.load_cpus)
 
-    def start(self, name, tls=False):
-        """A peer in front of the sink, or None, said why, where it cannot run here. It ends with the bench."""
+    def place(self, name, tls):
         folder = tempfile.mkdtemp(prefix=name + "-", dir=self.folder)
         os.chmod(folder, 0o755)
-        place = peers.Place(folder, self.sink.ports["plain"], self.certificate if tls else None, self.peer_cpus,
-                            self.options)
+        return peers.Place(folder, self.sink.ports["plain"], self.certificate if tls else None, self.peer_cpus,
+                           self.options)
+
+    def start(self, name, tls=False):
+        """A peer in front of the sink, or None, said why, where it cannot run here. It ends with the bench."""
         try:
-            server = peers.ALL[name](place)
+            server = peers.ALL[name](self.place(name, tls))
         except RuntimeError as error:
             print("without %s: %s" % (name, error), file=sys.stderr)
             return None
@@ -155,6 +157,10 @@ class Bench:
         """A line that says under which conditions this ran."""
         return "%s, %d CPUs, %s" % (time.strftime("%Y-%m-%d"), os.cpu_count(),
                                     "peers on one of their own" if self.pinned else "shared by all")
+
+
+def size_name(size):
+    return "%d MB" % (size >> 20) if size >= 1 << 20 else "%d KB" % (size >> 10)
 
 
 def print_head(columns):

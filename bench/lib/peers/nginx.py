@@ -20,7 +20,7 @@ def start(place):
     http, = free_ports(1)
     certificate = starttls = implicit = ""
     if place.certificate:
-        certificate = "ssl_certificate %s; ssl_certificate_key %s;" % place.certificate[:2]
+        certificate = "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate %s; ssl_certificate_key %s;" % place.certificate[:2]
         starttls = "starttls on;"
         implicit = "server { protocol smtp; listen 127.0.0.1:%d ssl backlog=4096; }" % ports["implicit"]
     user = "user root;" if os.geteuid() == 0 else ""
