@@ -16,6 +16,7 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \

@@ -59,6 +59,7 @@ struct proxy_settings {
 	} spool;
 	int bare_newline; /* enum bare_newline */
 	bool received;    /* add a Received field */
+	bool chunking;    /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;
 	int64_t workers; /* 0: one for each core */
