@@ -3,6 +3,9 @@ sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
+	proxy/control/decay.c \
+	proxy/control/decay.h \
+	proxy/control/keyed_hash.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
 	proxy/listen/client_name.c \
@@ -42,6 +45,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
+	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
 	proxy/smtp/xclient.c \
 	proxy/smtp/xclient.h \
@@ -51,10 +55,30 @@ weir_proxy_SOURCES = \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_tls.c \
+	proxy/stream_tls.h \
+	proxy/tls/client.c \
+	proxy/tls/client.h \
+	proxy/tls/facts.c \
+	proxy/tls/facts.h \
+	proxy/tls/identity.c \
+	proxy/tls/identity.h \
+	proxy/tls/policy.c \
+	proxy/tls/policy.h \
+	proxy/tls/server.c \
+	proxy/tls/server.h \
+	proxy/tls/store.c \
+	proxy/tls/store.h \
+	proxy/tls/tickets.c \
+	proxy/tls/tickets.h \
+	proxy/tls/words.c \
+	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/mail_data.c \
+	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
 	proxy/upstream/relay.c \
@@ -65,7 +89,9 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
+check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -76,7 +102,8 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_proxy_header
@@ -94,6 +121,7 @@ EXTRA_DIST += \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
@@ -105,6 +133,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/proxy_header/v2_crc \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
+	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "proxy/control/keyed_hash.h"
+
 /* A client's count lies in one of so many places after its hash. */
 #define WINDOW     16
 #define COUNT_MASK UINT64_C(0xffffff)
@@ -21,6 +23,7 @@ struct shared *shared_new(struct err *e)
 	}
 	if (getrandom(&s->key, sizeof(s->key), 0) != sizeof(s->key))
 		s->key = UINT64_C(0x9e3779b97f4a7c15);
+	s->decay.key = s->key;
 	return s;
 }
 
@@ -83,16 +86,9 @@ struct shared_sums shared_sum(const struct shared *s)
 	return sums;
 }
 
-/* FNV-1a with a secret start and a final mix (MurmurHash3's): nobody outside can aim at a place. */
 static uint64_t client_hash(const struct shared *s, const struct address *a)
 {
-	uint64_t h = s->key ^ (uint64_t)a->family;
-
-	for (size_t i = 0; i < sizeof(a->octets); i++)
-		h = (h ^ a->octets[i]) * UINT64_C(0x100000001b3);
-	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-	return h ^ (h >> 33);
+	return keyed_hash(s->key ^ (uint64_t)a->family, slice_of(a->octets, sizeof(a->octets)));
 }
 
 /* The place that holds this client, or a free one where make is true, or NULL. */

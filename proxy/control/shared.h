@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "weir/net.h"
+#include "proxy/control/decay.h"
 
 #define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
 #define SHARED_CLIENTS 16384
@@ -27,9 +27,11 @@ struct shared {
 	_Atomic unsigned
 	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
+	_Atomic unsigned certificates; /* counts up when files of certificates were loaded anew */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
+	struct decay decay;
 	struct shared_slot slots[SHARED_SLOTS];
 };
 

@@ -16,9 +16,10 @@
 enum {
 	LAST =
 	    1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
-	JUNK = 2,  /* too many of these without a delivery count as errors (W48) */
-	BARE = 4,  /* takes no argument (W58) */
-	AGAIN = 8, /* junk where it is not the first of the session */
+	JUNK = 2,     /* too many of these without a delivery count as errors (W48) */
+	BARE = 4,     /* takes no argument (W58) */
+	AGAIN = 8,    /* junk where it is not the first of the session */
+	PRE_TLS = 16, /* allowed where TLS is required and not there yet (W24) */
 };
 
 /* ---- HELO and EHLO ------------------------------------------------------------------------ */
@@ -77,6 +78,7 @@ static void ask_filters(struct session *s)
 	struct buf b = BUF_ON(literal);
 
 	s->busy = true;
+	filters_tls(s);
 	if (s->introduced) {
 		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
 		return;
@@ -188,20 +190,20 @@ static const struct command {
 	{ SLICE("MAIL"), GREETED, 0, command_mail },
 	{ SLICE("RCPT"), ANY, 0, command_rcpt },
 	{ SLICE("DATA"), ANY, LAST | BARE, command_data },
-	{ SLICE("EHLO"), ANY, LAST | AGAIN, command_ehlo },
-	{ SLICE("HELO"), ANY, LAST | JUNK, command_helo },
+	{ SLICE("EHLO"), ANY, LAST | AGAIN | PRE_TLS, command_ehlo },
+	{ SLICE("HELO"), ANY, LAST | JUNK | PRE_TLS, command_helo },
 	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
-	{ SLICE("QUIT"), ANY, BARE, command_quit },
-	{ SLICE("NOOP"), ANY, LAST | JUNK, command_noop },
+	{ SLICE("QUIT"), ANY, BARE | PRE_TLS, command_quit },
+	{ SLICE("NOOP"), ANY, LAST | JUNK | PRE_TLS, command_noop },
 	{ SLICE("VRFY"), ANY, LAST | JUNK, command_vrfy },
-	{ SLICE("HELP"), ANY, JUNK, command_help },
+	{ SLICE("HELP"), ANY, JUNK | PRE_TLS, command_help },
 	{ SLICE("EXPN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
-	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
+	{ SLICE("STARTTLS"), ANY, LAST | JUNK | PRE_TLS, command_starttls },
 	{ SLICE("AUTH"), ANY, LAST, command_off },
-	{ SLICE("BDAT"), ANY, 0, command_bdat },
-	{ SLICE("XCLIENT"), ANY, 0, command_xclient },
+	{ SLICE("BDAT"), ANY, PRE_TLS, command_bdat },
+	{ SLICE("XCLIENT"), ANY, PRE_TLS, command_xclient },
 };
 
 static const struct command *command_find(struct slice verb)
@@ -306,7 +308,9 @@ void command_run(struct session *s, struct slice line)
 	}
 	if ((c->flags & JUNK) || ((c->flags & AGAIN) && s->state != SESSION_START))
 		count_junk(s);
-	if (!(c->states & IN(s->state)))
+	if (starttls_required(s) && !(c->flags & PRE_TLS))
+		session_say(s, SLICE("530 5.7.0 Must issue a STARTTLS command first\r\n"));
+	else if (!(c->states & IN(s->state)))
 		session_say(s, SLICE("503 5.5.1 Say EHLO first\r\n"));
 	else if ((c->flags & BARE) && slice_trim(argument).n > 0)
 		session_say(s, SLICE("501 5.5.4 This command takes no argument\r\n"));

@@ -127,6 +127,8 @@ static void add_received(struct session *s)
 {
 	char text[RECEIVED_MAX];
 	struct buf b = BUF_ON(text);
+	struct tls_facts facts;
+	struct tls_peer peer;
 	struct received r = { .helo = slice_z(s->helo),
 		.client_name = slice_z(identity_name(s)),
 		.by = slice_z(s->settings->hostname),
@@ -136,6 +138,14 @@ static void add_received(struct session *s)
 		.utf8 = s->utf8,
 		.when = time(NULL) };
 
+	if (s->secured) {
+		facts = tls_facts_of(stream_ssl(s->stream));
+		r.tls = &facts;
+	}
+	if (s->secured && facts.certificate) {
+		tls_peer_of(stream_ssl(s->stream), &peer);
+		r.certificate = peer.common_name;
+	}
 	if (s->mail.recipient_count == 1)
 		r.only_recipient = slice_z(s->mail.recipients[0].address);
 	text[0] = '\0';

@@ -129,6 +129,7 @@ static void probe(struct route *r)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
