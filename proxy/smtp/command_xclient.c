@@ -92,7 +92,7 @@ static void begin_anew(struct session *s)
 	free(s->helo);
 	s->refusal = NULL;
 	s->helo = NULL;
-	s->introduced = s->esmtp = s->refused_at_connect = false;
+	s->introduced = s->esmtp = s->refused_at_connect = s->tls_told = false;
 	s->state = SESSION_START;
 	s->offered = s->junk = s->findings = 0;
 }

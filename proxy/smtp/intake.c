@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/front.h"
 #include "proxy/received.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
@@ -136,6 +137,7 @@ static void add_received(struct session *s)
 		.client = &s->client,
 		.esmtp = s->esmtp,
 		.utf8 = s->utf8,
+		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
 	if (s->secured) {

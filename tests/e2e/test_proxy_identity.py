@@ -11,7 +11,8 @@ import pytest
 
 from dnslib import SERVFAIL, NameServer
 from fakemilter import Filter
-from proxylib import Proxy
+from milterdlib import Milterd
+from proxylib import Certificate, Proxy, tls_context
 from sinklib import Sink
 
 BALANCER = "127.0.0.2"
@@ -256,6 +257,56 @@ def test_w108_waiting_connections_end_with_the_worker(sink, tmp_path):
                 assert time.monotonic() < deadline
             assert proxy.stop() == 0
             assert waiting.reply() == b""
+
+
+# ---- and TLS -------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def secure(sink, filter_, tmp_path_factory):
+    """Listeners: implicit, require; both behind the balancer."""
+    folder = tmp_path_factory.mktemp("secure")
+    certificate = Certificate(folder, "mx.test")
+    from_balancer = {"proxy_protocol": {"from": ["127.0.0.2"]}, "certificates": [certificate.settings]}
+    with Proxy(folder, sink.address,
+               listen=listen(tls="implicit", **from_balancer) + listen(tls="require", **from_balancer),
+               filters=[{"name": "f", "socket": filter_.address}]) as p:
+        p.probed()
+        p.implicit, p.require = p.ports(2)
+        yield p
+
+
+@pytest.mark.parametrize("header", [V1, v2(TLS)], ids=["v1", "v2"])
+def test_w108_header_stands_before_the_handshake(secure, filter_, header):
+    raw = socket.create_connection((secure.host, secure.implicit), 20, source_address=(BALANCER, 0))
+    raw.sendall(header)
+    with tls_context().wrap_socket(raw, server_hostname="mx.test") as s:
+        file = s.makefile("rwb", buffering=0)
+        assert file.readline().startswith(b"220")
+        file.write(b"EHLO client.test\r\n")
+        assert file.readline().startswith(b"250")
+        assert filter_.macros("C")["{client_addr}"] == "192.0.2.7"
+        file.close()
+
+
+def test_w24_w108_tls_that_was_ended_in_front_counts(secure, sink):
+    """A listener that requires TLS has it: the balancer says so. The link itself is in the clear."""
+    with balanced(secure, v2(TLS), port=secure.require) as client:
+        assert b"STARTTLS" not in client.hello() and client.message().startswith(b"250")
+    assert b" with ESMTPS id " in sink.messages()[-1].content
+    with balanced(secure, V1, port=secure.require) as client:
+        assert b"STARTTLS" in client.hello()
+        assert client.ask(b"MAIL FROM:<a@x>").startswith(b"530 5.7.0")
+
+
+def test_w20_w31_nothing_behind_starttls_is_noted_away(sink, tmp_path):
+    """Whatever protocol_violations says."""
+    certificate = Certificate(tmp_path, "mx.test")
+    with Proxy(tmp_path, sink.address, listen=listen(
+            tls="offer", certificates=[certificate.settings], protocol_violations="note")) as proxy, \
+            proxy.client() as client:
+        client.hello()
+        client.send(b"STARTTLS\r\nNOOP\r\n")
+        assert client.reply().startswith(b"554 5.5.0") and client.reply() == b""
 
 
 # ---- health checks -----------------------------------------------------------------------------
@@ -647,6 +698,28 @@ def test_finding_in_the_data_comes_with_the_end(noting, filter_):
         assert filter_.macros("M")["{weir_findings}"] == ""
         assert filter_.macros("E")["{weir_findings}"] == "bare_newline,nul"
         noting.wait_for_log("bare_newline id=.* what=lf policy=note")
+
+
+def test_findings_reach_our_own_rules(sink, tmp_path):
+    """weir-milterd is told without asking: a rule refuses for what only the front can see."""
+    rules = {"rules": {
+        "EARLY": {"when": {"client.findings": "pipelining"}, "reject": "550 5.7.1 wait for your turn"},
+        "BARE": {"when": {"message.findings": "bare_newline"}, "reject": "550 5.7.1 lines end with CR LF"}}}
+    milterd = Milterd(tmp_path / "m", rules=rules)
+    try:
+        with Proxy(tmp_path / "p", sink.address, listen=listen(protocol_violations="note"),
+                   filters=[{"name": "weir", "socket": milterd.socket}]) as proxy:
+            with proxy.client() as client:
+                client.hello()
+                assert client.message().startswith(b"250")
+                client.ask(b"MAIL FROM:<a@client.test>", b"RCPT TO:<b@mx.test>", b"DATA")
+                client.send(b"Subject: x\nbare\r\n.\r\n")
+                assert client.reply() == b"550 5.7.1 lines end with CR LF"
+                client.send(b"NOOP\r\nNOOP\r\n")
+                client.replies(2)
+                assert client.ask(b"MAIL FROM:<a@client.test>") == b"550 5.7.1 wait for your turn"
+    finally:
+        assert milterd.stop() == 0
 
 
 def test_findings_are_of_one_session(noting, filter_):
