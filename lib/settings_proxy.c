@@ -172,6 +172,8 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "Name servers, ADDRESS or ADDRESS:PORT; none stands for those of /etc/resolv.conf." },
 	{ .name = "received", .type = CONF_BOOL, .offset = AT(received), .fallback = "true", .unit = "",
 	  .about = "Add a Received field, as RFC 5321 4.4 asks of a relay." },
+	{ .name = "chunking", .type = CONF_BOOL, .offset = AT(chunking), .fallback = "true", .unit = "",
+	  .about = "Offer CHUNKING (BDAT, RFC 3030) to clients; without it BDAT gets 521 5.5.1, and the connection is closed." },
 	{ .name = "control", .type = CONF_ENDPOINT, .offset = AT(control), .fallback = "unix:" WEIR_RUNDIR "/proxy.ctl", .unit = "",
 	  .about = "The control socket for weir reload and weir status." },
 	{ .name = "user", .type = CONF_STR, .offset = AT(user), .fallback = "weir", .max = 64, .unit = "",

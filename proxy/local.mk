@@ -30,6 +30,7 @@ weir_proxy_SOURCES = \
 	proxy/resolver.c \
 	proxy/resolver.h \
 	proxy/smtp/command_xclient.c \
+	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \

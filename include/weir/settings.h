@@ -94,6 +94,7 @@ struct proxy_settings {
 	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
 	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
 	bool received;                /* add a Received field */
+	bool chunking;                /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;
 	int64_t workers; /* 0: one for each core */

@@ -173,13 +173,6 @@ static void command_off(struct session *s, struct slice argument)
 	session_say(s, SLICE("502 5.5.1 Command not offered\r\n"));
 }
 
-/* The octets of the chunk follow whatever we answer: there is no way to go on (W60). */
-static void command_bdat(struct session *s, struct slice argument)
-{
-	(void)argument;
-	session_say(s, SLICE("521 5.5.1 BDAT is not offered\r\n"));
-}
-
 /* ---- the table ---------------------------------------------------------------------------- */
 
 static const struct command {
@@ -188,8 +181,8 @@ static const struct command {
 	void (*run)(struct session *s, struct slice argument);
 } commands[] = {
 	{ SLICE("MAIL"), GREETED, 0, command_mail },
-	{ SLICE("RCPT"), ANY, 0, command_rcpt },
-	{ SLICE("DATA"), ANY, LAST | BARE, command_data },
+	{ SLICE("RCPT"), ANY & ~IN(SESSION_BDAT), 0, command_rcpt },
+	{ SLICE("DATA"), ANY & ~IN(SESSION_BDAT), LAST | BARE, command_data },
 	{ SLICE("EHLO"), ANY, LAST | AGAIN | PRE_TLS, command_ehlo },
 	{ SLICE("HELO"), ANY, LAST | JUNK | PRE_TLS, command_helo },
 	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
@@ -279,7 +272,7 @@ static void run_unknown(struct session *s, struct slice line, struct slice verb)
 
 /* ---- one line ----------------------------------------------------------------------------- */
 
-static void count_junk(struct session *s)
+void command_count_junk(struct session *s)
 {
 	if (++s->junk > (unsigned)s->settings->limits.junk_commands)
 		s->errors++;
@@ -317,11 +310,14 @@ void command_run(struct session *s, struct slice line)
 		return;
 	}
 	if ((c->flags & JUNK) || ((c->flags & AGAIN) && s->state != SESSION_START))
-		count_junk(s);
+		command_count_junk(s);
 	if (starttls_required(s) && !(c->flags & PRE_TLS))
 		session_say(s, SLICE("530 5.7.0 Must issue a STARTTLS command first\r\n"));
 	else if (!(c->states & IN(s->state)))
-		session_say(s, SLICE("503 5.5.1 Say EHLO first\r\n"));
+		session_say(s,
+		    s->state == SESSION_BDAT
+			? SLICE("503 5.5.1 Not between two chunks\r\n") /* W64 */
+			: SLICE("503 5.5.1 Say EHLO first\r\n"));
 	else if ((c->flags & BARE) && slice_trim(argument).n > 0)
 		session_say(s, SLICE("501 5.5.4 This command takes no argument\r\n"));
 	else

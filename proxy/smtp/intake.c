@@ -31,7 +31,7 @@ struct intake {
 	const char *enhanced, *text;
 };
 
-struct intake *intake_new(struct session *s)
+struct intake *intake_new(struct session *s, bool chunks)
 {
 	struct intake *c = malloc(sizeof(*c));
 
@@ -43,7 +43,10 @@ struct intake *intake_new(struct session *s)
 	c->bytes = 0;
 	c->received_fields = 0;
 	c->begun_ms = c->last_ms = clock_ms();
-	smtp_data_decode_start(&c->decoder);
+	if (chunks)
+		smtp_chunk_decode_start(&c->decoder);
+	else
+		smtp_data_decode_start(&c->decoder);
 	return c;
 }
 
@@ -315,10 +318,41 @@ static void note_newlines(struct session *s)
 	    "policy", policies[s->bare_newline], NULL);
 }
 
+int intake_add(struct session *s, struct slice in)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct slice content;
+
+	bytes_clear(decoded);
+	s->intake->last_ms = clock_ms();
+	if (smtp_chunk_decode(&s->intake->decoder, in, decoded, &content) < 0)
+		return -1;
+	add(s, content);
+	return 0;
+}
+
+/* Chunks may end anywhere: a last CR is bare, and a header section is of whole lines (W13). */
+static void complete(struct session *s)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct intake *c = s->intake;
+
+	bytes_clear(decoded);
+	if (!c->decoder.chunks)
+		return;
+	if (smtp_chunk_decode_end(&c->decoder, decoded) < 0)
+		refuse_memory(s);
+	else if (decoded->n > 0)
+		add(s, bytes_slice(decoded));
+	if (!c->refused && !c->in_body && c->line < c->header.n)
+		add(s, SLICE("\r\n"));
+}
+
 bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
+	complete(s);
 	if (c->decoder.bare_cr || c->decoder.bare_lf)
 		note_newlines(s);
 	if (c->decoder.nul)

@@ -11,7 +11,13 @@ static unsigned backend_extensions(const struct session *s)
 {
 	struct abilities a = upstream_abilities(s->worker->upstream);
 
-	return a.known ? a.extensions : EXTENSION_8BITMIME;
+	return (a.known ? a.extensions : EXTENSION_8BITMIME) | EXTENSION_CHUNKING;
+}
+
+/* Whatever the backends can do: chunks become one message before it goes on. */
+static bool with_chunking(const struct session *s)
+{
+	return s->settings->chunking;
 }
 
 static void value_size(const struct session *s, struct bytes *out)
@@ -58,6 +64,7 @@ static const struct offer {
 	{ SLICE("SIZE"), 0, NULL, value_size },
 	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
+	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },

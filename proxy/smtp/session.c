@@ -44,7 +44,14 @@ static int64_t deadline(const struct session *s)
 {
 	if (s->state == SESSION_DATA)
 		return data_deadline(s);
+	if (s->state == SESSION_CHUNK || s->state == SESSION_BDAT)
+		return bdat_deadline(s);
 	return s->since_ms + s->settings->timeouts.command_s * 1000;
+}
+
+static bool in_content(const struct session *s)
+{
+	return s->state == SESSION_DATA || s->state == SESSION_CHUNK;
 }
 
 /* The timer is not set again for each command: it looks, and sleeps on for the rest. */
@@ -67,7 +74,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	log_event(LOG_LEVEL_INFO, "timeout", "id", s->id, "client", s->client_text, "stage",
-	    s->state == SESSION_DATA ? "data" : "command", NULL);
+	    in_content(s) ? "data" : "command", NULL);
 	session_bye(s, SLICE("421 4.4.2 Timeout\r\n"));
 	session_process(s);
 }
@@ -259,6 +266,8 @@ static bool step(struct session *s)
 		return false;
 	if (s->state == SESSION_DATA)
 		return data_input(s);
+	if (s->state == SESSION_CHUNK)
+		return bdat_input(s);
 	return session_has_input(s) && read_command(s);
 }
 
@@ -271,8 +280,7 @@ static bool between_transactions(const struct session *s)
  * behind or for replies that he is slow to read? */
 static bool may_go_on(const struct session *s)
 {
-	return session_has_input(s) &&
-	    (s->state == SESSION_DATA || stream_unsent(s->stream) > OUTPUT_MAX);
+	return session_has_input(s) && (in_content(s) || stream_unsent(s->stream) > OUTPUT_MAX);
 }
 
 /* Nothing more can be done now: let the replies go, and see what we wait for. */

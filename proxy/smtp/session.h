@@ -21,7 +21,10 @@ enum session_state {
 	SESSION_READY,
 	SESSION_MAIL, /* MAIL was accepted */
 	SESSION_RCPT, /* and at least one recipient */
-	SESSION_DATA, /* 354 was said; the end of the data may have been read */
+	SESSION_DATA, /* 354 was said; the end of the data, or of the last chunk, may have been read
+		       */
+	SESSION_BDAT, /* between two chunks */
+	SESSION_CHUNK, /* the octets of one are read */
 	SESSION_STATES,
 };
 
@@ -29,6 +32,7 @@ struct intake;
 struct front;
 struct client_name;
 struct name_query;
+struct bdat;
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -71,6 +75,7 @@ struct session {
 	/* the transaction */
 	struct mail mail;
 	struct intake *intake;
+	struct bdat *bdat; /* a sequence of chunks; NULL outside one */
 	bool utf8, discard;
 	char filter[68]; /* who decided, for the log */
 	int64_t begun_ms;
@@ -122,6 +127,8 @@ void command_starttls(struct session *s, struct slice argument);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
+/* A command more that brings no mail nearer: too many are errors (W48). */
+void command_count_junk(struct session *s);
 
 /* offer.c: the reply to HELO or EHLO, and what it promises in s->offered. It carries no enhanced
  * code (W52). A client that filters have refused is still greeted, with little to choose from, and
@@ -157,6 +164,18 @@ bool data_input(struct session *s);
 int64_t data_deadline(const struct session *s);
 /* Has the message left for the backend, so that the client's end changes nothing? */
 bool data_committed(const struct session *s);
+/* All of the content was taken in: what do the filters and the backend say? */
+void data_end(struct session *s);
+/* Are the filters behind? Then the client is not read until they have caught up. */
+bool data_filters_behind(struct session *s);
+
+/* bdat.c: chunks, as long as the state is SESSION_CHUNK or SESSION_BDAT. */
+void command_bdat(struct session *s, struct slice argument);
+/* Take what lies there of a chunk. True when something was done. */
+bool bdat_input(struct session *s);
+int64_t bdat_deadline(const struct session *s);
+/* The sequence is over, or broken off. */
+void bdat_forget(struct session *s);
 
 /* transaction.c */
 struct verdict_line {
@@ -165,6 +184,9 @@ struct verdict_line {
 	const char *backend;            /* server; NULL or "": none was asked */
 	const char *backend_reply;      /* NULL: none */
 };
+/* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
+ * the transaction is left (W70). */
+void transaction_finish(struct session *s, const struct verdict_line *v, bool aborted);
 /* One log line for a message that came as far as its data. */
 void transaction_log(struct session *s, const struct verdict_line *v);
 /* The log line of a refused MAIL or RCPT. */

@@ -104,10 +104,29 @@ void transaction_reset(struct session *s, bool aborted)
 	    s->mail.field_count == 0 && s->mail.body == NULL && s->intake == NULL);
 }
 
+void transaction_finish(struct session *s, const struct verdict_line *v, bool aborted)
+{
+	struct shared_slot *slot = &s->worker->shared->slots[s->worker->slot];
+
+	transaction_log(s, v);
+	if (v->reply->code / 100 == 2) {
+		s->errors = s->junk = s->beyond = 0;
+		atomic_fetch_add_explicit(&slot->messages, 1, memory_order_relaxed);
+	} else {
+		atomic_fetch_add_explicit(&slot->refused, 1, memory_order_relaxed);
+	}
+	session_reply(s, v->reply);
+	transaction_reset(s, aborted);
+}
+
 void transaction_abort(struct session *s)
 {
-	if (s->mail.reverse_path == NULL)
+	bdat_forget(s);
+	if (s->mail.reverse_path == NULL) {
+		if (s->state != SESSION_START)
+			s->state = SESSION_READY; /* after chunks that failed */
 		return;
+	}
 	if (s->intake != NULL)
 		transaction_log(s,
 		    &(struct verdict_line){ .action = data_committed(s) ? "in_doubt" : "abort" });

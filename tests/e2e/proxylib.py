@@ -291,6 +291,7 @@ class Script:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 lines = []
                 self.lines.append(lines)
