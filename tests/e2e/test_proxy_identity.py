@@ -135,11 +135,11 @@ def test_w108_macros_of_the_header(proxy, filter_):
         assert of_connect["{client_addr}"] == "192.0.2.7"
         assert of_connect["{client_port}"] == "56288"
         assert of_mail["{weir_unique_id}"] == "id-17"
-        assert of_mail["{weir_server_name}"] == "mx2.test"
         of_helo = filter_.macros("H")
         assert of_helo["{tls_version}"] == "TLSv1.3"
         assert of_helo["{cipher}"] == "TLS_AES_256_GCM_SHA384"
-        assert of_helo["{cert_subject}"] == "/CN=Alice?A"
+        assert of_helo["{cert_subject}"] == "/CN=Alice?A" and of_helo["{verify}"] == "OK"
+        assert of_helo["{tls_sni}"] == "mx2.test"
         client.ask(b"RCPT TO:<b@mx.test>")
         client.data()
         proxy.wait_for_log("message id=.* front_id=id-17")
@@ -697,7 +697,7 @@ def test_finding_in_the_data_comes_with_the_end(noting, filter_):
         assert client.reply().startswith(b"250")
         assert filter_.macros("M")["{weir_findings}"] == ""
         assert filter_.macros("E")["{weir_findings}"] == "bare_newline,nul"
-        noting.wait_for_log("bare_newline id=.* what=lf policy=note")
+        noting.wait_for_log("bare_newline id=.* what=lf count=2 session_count=2 policy=note")
 
 
 def test_findings_reach_our_own_rules(sink, tmp_path):

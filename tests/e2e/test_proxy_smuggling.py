@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fakemilter import CONTINUE, Filter, add, body
-from proxylib import Proxy, Script
+from proxylib import Certificate, Proxy, Script, tls_context
 
 # W02: "\n.\n" and its kin, those of hannob's smtpsmug, and the outbound set.
 VECTORS = [b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n", b"\r\n\x00.\r\n",
@@ -116,6 +116,26 @@ def test_w01_w02_w03_w04_w07_one_message_in_clean_lines(lenient, backend, vector
         content = fresh[0][1]
         assert b"MAIL FROM:<evil@x>" in content and b"\r\n.\r\n" not in b"\r\n" + content
         assert not re.search(rb"(^|\r\n)\.(?!\.)", content), content
+
+
+@pytest.fixture(scope="module")
+def secure(backend, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = Certificate(folder, "mx.test")
+    with Proxy(folder, backend.address, listen=[{"address": "127.0.0.1:0", "tls": "implicit",
+                                                 "certificates": [certificate.settings]}]) as p:
+        yield p.probed()
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=repr)
+def test_w02_w03_under_tls(secure, backend, vector):
+    """Cut into two records; no pause is needed, records keep their borders."""
+    for cut in range(len(vector) + 1):
+        before = len(backend.transactions())
+        with secure.client(tls=tls_context()) as client:
+            assert smuggle(client, vector, cut).startswith(b"250")
+            assert client.ask(b"NOOP").startswith(b"250")
+        assert [s for s, _ in backend.transactions()[before:]] == [b"a@client.test"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=repr)
@@ -260,7 +280,7 @@ def test_w06_note_is_logged(mixed):
         client.ask(b"DATA")
         client.send(b"Subject: s\r\n\r\nbare\rcr\r\n.\r\n")
         assert client.reply().startswith(b"250")
-    mixed.wait_for_log("bare_newline id=.* client=127.0.0.2 what=cr policy=note")
+    mixed.wait_for_log("bare_newline id=.* client=127.0.0.2 what=cr count=1 session_count=1 policy=note")
 
 
 def test_w06_a_dialogue_in_bare_newlines(mixed, backend):
