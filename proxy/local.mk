@@ -124,7 +124,12 @@ check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
 	proxy/listen/proxy_header.c
 check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_xclient
+check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
+check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
+	tests/e2e/dnslib.py \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
@@ -132,7 +137,11 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_identity.py \
+	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/xclient/all \
+	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \
 	tests/fuzz/corpus/proxy_header/v1_unknown \
 	tests/fuzz/corpus/proxy_header/v2_crc \
@@ -152,4 +161,9 @@ noinst_PROGRAMS += fuzz_proxy_header
 fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
 fuzz_proxy_header_LDADD = $(WEIR_LIBS)
 fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_xclient
+fuzz_xclient_SOURCES = tests/fuzz/fuzz_xclient.c proxy/smtp/xclient.c
+fuzz_xclient_LDADD = $(WEIR_LIBS)
+fuzz_xclient_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

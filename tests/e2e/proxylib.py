@@ -162,8 +162,10 @@ class Client:
     """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end. tls: an ssl.SSLContext, for TLS
     from the first octet."""
 
-    def __init__(self, host, port, seconds=20, banner=True, tls=None, name="mx.test"):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, host, port, seconds=20, banner=True, source=None, tls=None, name="mx.test"):
+        """source: the address to come from, of 127.0.0.0/8."""
+        self.socket = socket.create_connection((host, port), seconds,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
