@@ -55,6 +55,8 @@ weir_proxy_SOURCES = \
 	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
+	proxy/upstream/backend_tls.c \
+	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
 	proxy/upstream/parameters.c \

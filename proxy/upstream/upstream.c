@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backend.h"
+#include "proxy/tls/client.h"
 #include "weir/log.h"
 
 /* A server that failed is asked last for 1 s, 2 s, 4 s .. 64 s. */
@@ -128,6 +129,9 @@ static void probe(struct route *r)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->settings = b;
+	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
+		return err_prefix(e, "backend %s", b->name);
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -139,6 +143,14 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		r->count++;
 	}
 	return 0;
+}
+
+static void route_clear(struct route *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		SSL_SESSION_free(r->servers[i].session);
+	free(r->servers);
+	tls_client_free(&r->tls);
 }
 
 static bool needs_dns(const struct upstream *u)
@@ -213,13 +225,13 @@ void upstream_free(struct upstream **at)
 	*at = NULL;
 	if (u == NULL)
 		return;
+	backend_drop_farewells(u);
 	for (size_t i = 0; i < u->count; i++) {
 		backend_close(&u->routes[i].probe);
 		if (u->routes[i].probe_timer != NULL)
 			event_free(u->routes[i].probe_timer);
-		free(u->routes[i].servers);
+		route_clear(&u->routes[i]);
 	}
-	backend_drop_farewells(u);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);
