@@ -259,6 +259,7 @@ void stream_tls_shut(struct stream_tls *t)
 	begin(t);
 	if (SSL_shutdown(t->ssl) < 0)
 		ERR_clear_error(); /* whoever does not read does not need to hear it */
+	(void)SSL_free_buffers(t->ssl);
 }
 
 /* ---- what is known ------------------------------------------------------------------------ */
