@@ -76,6 +76,8 @@ weir_proxy_SOURCES = \
 	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
+	proxy/upstream/backend_tls.c \
+	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
 	proxy/upstream/mail_data.c \
@@ -118,6 +120,10 @@ check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
 	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_tls
+check_tls_SOURCES = tests/unit/check_tls.c tests/unit/unit.h proxy/tls/identity.c \
+	proxy/tls/policy.c proxy/tls/server.c proxy/tls/tickets.c proxy/tls/words.c
+check_tls_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_proxy_header
 check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \

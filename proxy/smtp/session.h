@@ -125,6 +125,8 @@ bool starttls_begin(struct session *s);
 void starttls_done(struct session *s);
 void starttls_failed(struct session *s, const char *error);
 void command_starttls(struct session *s, struct slice argument);
+/* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
+const char *starttls_check_requiretls(struct session *s, struct slice value);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
