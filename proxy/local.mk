@@ -82,6 +82,12 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/introduction.c \
+	proxy/upstream/introduction.h \
+	proxy/upstream/pool.c \
+	proxy/upstream/pool.h \
+	proxy/upstream/queue_id.c \
+	proxy/upstream/queue_id.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -93,6 +99,12 @@ weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_introduction check_queue_id
+check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
+	proxy/upstream/introduction.c
+check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
+check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -129,6 +141,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_smtp.py \

@@ -297,6 +297,9 @@ class Script:
                 self.lines.append(lines)
             threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
 
+    def before_content(self):
+        """For tests: runs between 354 and the first line of the mail data."""
+
     def _answer(self, verb):
         with self.lock:
             list_ = self.answers.get(verb, [b"250 2.0.0 ok\r\n"])
@@ -342,6 +345,7 @@ class Script:
                 chunks.clear()
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
+                self.before_content()
                 pieces = []
                 while not pieces or pieces[-1] != b".\r\n":
                     pieces.append(file.readline())
