@@ -130,6 +130,11 @@ check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
 	proxy/listen/proxy_header.c
 check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_client_name
+check_client_name_SOURCES = tests/unit/check_client_name.c tests/unit/unit.h \
+	proxy/listen/client_name.c proxy/resolver.c
+check_client_name_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+
 check_PROGRAMS += check_xclient
 check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
 check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
