@@ -196,7 +196,8 @@ static int serve(struct sink *sink, struct endpoint *ep, int fd)
 		event_free(term);
 	if (listener != NULL)
 		evconnlistener_free(listener);
-	/* Deferred callbacks that wait in the loop hold the buffers of freed sessions: let them run out. */
+	/* Deferred callbacks that wait in the loop hold the buffers of freed sessions: let them run
+	 * out. */
 	(void)event_base_loop(sink->base, EVLOOP_NONBLOCK);
 	return rc;
 }

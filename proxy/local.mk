@@ -41,6 +41,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/mail_data.c \
+	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
 	proxy/upstream/relay.c \

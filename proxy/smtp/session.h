@@ -95,9 +95,9 @@ bool session_tls_hello(struct slice in);
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
 
-/* offer.c: the reply to HELO or EHLO, and what it promises in s->offered. It carries no enhanced code
- * (W52). A client that filters have refused is still greeted, with little to choose from, and hears
- * the refusal at MAIL, where he can report it. */
+/* offer.c: the reply to HELO or EHLO, and what it promises in s->offered. It carries no enhanced
+ * code (W52). A client that filters have refused is still greeted, with little to choose from, and
+ * hears the refusal at MAIL, where he can report it. */
 void offer_greet(struct session *s);
 
 /* filters.c: questions to the chain, and the macros they need. */

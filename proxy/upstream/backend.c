@@ -9,14 +9,12 @@
 #include <event2/event_struct.h>
 
 #include "dial.h"
+#include "mail_data.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
-#include "weir/smtp_data.h"
 
-/* So much encoded mail data is made before it is written, and again when that is gone. */
-#define CONTENT_STEP 65536
-#define FAREWELL_S   5
-#define NEVER        INT64_MAX
+#define FAREWELL_S 5
+#define NEVER      INT64_MAX
 
 enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
 
@@ -35,13 +33,7 @@ struct backend {
 	struct abilities abilities;
 	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
 	size_t count;
-	struct {
-		const struct mail *mail; /* NULL: no mail data is being sent */
-		size_t field;
-		uint64_t offset;
-		bool separator, ended;
-		struct smtp_data_encoder encoder;
-	} content;
+	struct mail_data content;
 	TAILQ_ENTRY(backend) link; /* among the farewells */
 	unsigned depth;
 	bool dead, lost;
@@ -304,50 +296,15 @@ static void on_failed(void *arg, const char *error)
 
 /* ---- mail data ---------------------------------------------------------------------------- */
 
-/* Encode the next piece. 1: more to come; 0: that was all; -1: *e. */
-static int content_step(struct backend *b, struct bytes *out, struct err *e)
-{
-	const struct mail *m = b->content.mail;
-	char octets[CONTENT_STEP];
-	struct slice piece;
-
-	if (b->content.field < m->field_count) {
-		const struct mail_field *f = &m->fields[b->content.field++];
-
-		smtp_data_encode(&b->content.encoder, slice_of(f->line, f->n), out);
-		return 1;
-	}
-	if (m->separator && !b->content.separator) {
-		b->content.separator = true;
-		smtp_data_encode(&b->content.encoder, SLICE("\r\n"), out);
-		return 1;
-	}
-	if (m->body == NULL || b->content.offset >= spool_size(m->body))
-		return 0;
-	if (spool_read(m->body, b->content.offset, octets, sizeof(octets), &piece, e) < 0)
-		return -1;
-	b->content.offset += piece.n;
-	smtp_data_encode(&b->content.encoder, piece, out);
-	return 1;
-}
-
 /* Give the socket as much as it takes. */
 static void pump(struct backend *b)
 {
 	struct bytes *out = &b->route->upstream->scratch;
-	struct err e = { "out of memory" };
-	int rc = 1;
+	struct err e;
 
-	while (rc > 0 && stream_unsent(b->stream) == 0) {
+	while (!b->content.ended && stream_unsent(b->stream) == 0) {
 		bytes_clear(out);
-		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
-			;
-		if (rc == 0) {
-			smtp_data_encode_end(&b->content.encoder, out);
-			b->content.ended = true;
-		}
-		if (rc < 0 || out->failed) {
-			b->content.ended = false;
+		if (mail_data_step(&b->content, out, &e) < 0) {
 			lose(b, BACKEND_OURS, e.text);
 			return;
 		}
@@ -367,8 +324,7 @@ static void on_drained(void *arg)
 void backend_content(struct backend *b, const struct mail *m)
 {
 	(void)backend_command(b, BACKEND_CONTENT);
-	memset(&b->content, 0, sizeof(b->content));
-	b->content.mail = m;
+	mail_data_begin(&b->content, m);
 	pump(b);
 }
 
