@@ -361,3 +361,13 @@ int stream_fd(const struct stream *s)
 {
 	return s->fd;
 }
+
+static size_t beyond_keep(const struct bytes *b)
+{
+	return b->cap > KEEP_MAX ? b->cap : 0;
+}
+
+size_t stream_memory(const struct stream *s)
+{
+	return beyond_keep(&s->in) + beyond_keep(&s->out);
+}

@@ -29,6 +29,12 @@ static void take(struct listener *l, int fd, const struct address *client)
 	char text[ADDRESS_TEXT_MAX];
 	int one = 1;
 
+	if (!pressure_room(&w->pressure, w->count)) {
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text),
+		    "why", "descriptors", NULL);
+		turn_away(fd, SLICE("421 4.3.2 Too many connections, try again later\r\n"));
+		return;
+	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	switch (shared_enter(w->shared, w->slot, client, (uint64_t)p->limits.sessions,
 	    (uint64_t)p->limits.sessions_per_client)) {

@@ -41,7 +41,13 @@ static int64_t deadline(const struct session *s)
 {
 	if (s->state == SESSION_DATA)
 		return data_deadline(s);
-	return s->since_ms + s->settings->timeouts.command_s * 1000;
+	return s->since_ms + s->worker->pressure.patience.command_s * 1000;
+}
+
+void session_hurry(struct session *s)
+{
+	if (!s->closing && !s->lingering)
+		session_arm_by(s, deadline(s));
 }
 
 /* The timer is not set again for each command: it looks, and sleeps on for the rest. */
@@ -57,7 +63,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	at = deadline(s);
-	if (s->busy || s->held_ms != 0) /* filters and backends have limits of their own */
+	/* Filters and backends have limits of their own, and waiting for memory has. */
+	if (s->busy || s->held_ms != 0 || s->starved_ms != 0)
 		at = now + s->settings->timeouts.command_s * 1000;
 	if (at > now) {
 		session_arm(s, at);
@@ -110,6 +117,7 @@ void session_end(struct session *s)
 		return;
 	transaction_abort(s);
 	s->dead = true;
+	memory_count(s);
 	event_del(&s->timer);
 	event_del(&s->hold);
 	stream_free(&s->stream);
@@ -165,7 +173,7 @@ bool session_tls_hello(struct slice in)
 /* W47. True when the session must wait or end. */
 static bool punish(struct session *s)
 {
-	if (s->errors >= (unsigned)s->settings->limits.errors_hard) {
+	if (s->errors >= (unsigned)s->worker->pressure.patience.errors_hard) {
 		log_event(
 		    LOG_LEVEL_INFO, "too_many_errors", "id", s->id, "client", s->client_text, NULL);
 		session_bye(s, SLICE("421 4.7.0 Too many errors\r\n"));
@@ -266,6 +274,8 @@ static void settle(struct session *s)
 		event_add(&s->hold, &tv);
 	} else {
 		stream_flush(s->stream);
+		if (s->memory > 0)
+			memory_count(s); /* what waited in buffers is gone */
 		if (stream_eof(s->stream) && !may_go_on(s)) {
 			/* He sends no more, but may read still. */
 			s->closing = true;
@@ -276,6 +286,7 @@ static void settle(struct session *s)
 		} else if (!s->waiting) {
 			s->waiting = true;
 			s->since_ms = clock_ms();
+			session_arm_by(s, deadline(s));
 		}
 	}
 }
@@ -375,8 +386,8 @@ static void greet(struct session *s)
 		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
 	else if (n > 0)
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
-	else if (!bytes_addf(
-		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
+	else if (!aborts_refuse(s) &&
+	    !bytes_addf(stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
 		s->closing = true;
 	settle(s);
 }
@@ -400,13 +411,12 @@ void session_start(struct worker *w, const struct listener *l, int fd, const str
 	(void)address_text(client, s->client_text);
 	(void)snprintf(s->id, sizeof(s->id), "%llx",
 	    (unsigned long long)(w->next_id++ << 9 | (unsigned)w->slot));
-	TAILQ_INSERT_TAIL(&w->sessions, s, link);
-	w->count++;
 	event_assign(&s->timer, w->base, -1, 0, on_timer, s);
 	event_assign(&s->hold, w->base, -1, 0, on_hold, s);
 	log_event(LOG_LEVEL_DEBUG, "session", "id", s->id, "client", s->client_text, NULL);
-	s->since_ms = clock_ms();
-	session_arm(s, s->since_ms + s->settings->timeouts.command_s * 1000);
+	s->started_ms = s->since_ms = clock_ms();
+	session_arm(s, deadline(s));
+	worker_began(w, s);
 	greet(s);
 }
 

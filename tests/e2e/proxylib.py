@@ -121,8 +121,8 @@ class Proxy:
 class Client:
     """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end."""
 
-    def __init__(self, host, port, seconds=20, banner=True):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, host, port, seconds=20, banner=True, source="0.0.0.0"):
+        self.socket = socket.create_connection((host, port), seconds, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
         if banner:
