@@ -10,8 +10,16 @@ weir_proxy_SOURCES = \
 	proxy/control/pressure.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/listen/client_name.c \
+	proxy/listen/client_name.h \
+	proxy/listen/front.c \
+	proxy/listen/front.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
+	proxy/listen/proxy_header.c \
+	proxy/listen/proxy_header.h \
+	proxy/listen/proxy_wait.c \
+	proxy/listen/proxy_wait.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -22,11 +30,19 @@ weir_proxy_SOURCES = \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/aborts.c \
+	proxy/resolver.c \
+	proxy/resolver.h \
+	proxy/smtp/command_xclient.c \
+	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
+	proxy/smtp/findings.c \
+	proxy/smtp/findings.h \
+	proxy/smtp/identity.c \
+	proxy/smtp/identity.h \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
@@ -34,13 +50,34 @@ weir_proxy_SOURCES = \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
+	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
+	proxy/smtp/xclient.c \
+	proxy/smtp/xclient.h \
 	proxy/sockets.c \
 	proxy/sockets.h \
 	proxy/spool.c \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_tls.c \
+	proxy/stream_tls.h \
+	proxy/tls/client.c \
+	proxy/tls/client.h \
+	proxy/tls/facts.c \
+	proxy/tls/facts.h \
+	proxy/tls/identity.c \
+	proxy/tls/identity.h \
+	proxy/tls/policy.c \
+	proxy/tls/policy.h \
+	proxy/tls/server.c \
+	proxy/tls/server.h \
+	proxy/tls/store.c \
+	proxy/tls/store.h \
+	proxy/tls/tickets.c \
+	proxy/tls/tickets.h \
+	proxy/tls/words.c \
+	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
@@ -73,17 +110,30 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_proxy_header
+check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
+	proxy/listen/proxy_header.c
+check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_limits.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/proxy_header/v1 \
+	tests/fuzz/corpus/proxy_header/v1_unknown \
+	tests/fuzz/corpus/proxy_header/v2_crc \
+	tests/fuzz/corpus/proxy_header/v2_local \
+	tests/fuzz/corpus/proxy_header/v2_tlv \
+	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -92,4 +142,9 @@ noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_proxy_header
+fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
+fuzz_proxy_header_LDADD = $(WEIR_LIBS)
+fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

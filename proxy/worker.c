@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/client_name.h"
 #include "proxy/listen/listener.h"
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
@@ -28,8 +29,8 @@ static void look(struct worker *w)
 
 	if (!pressure_turned(&w->pressure, w->count))
 		return;
-	TAILQ_FOREACH(s, &w->sessions, link)
-	session_hurry(s);
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = TAILQ_NEXT(s, link))
+		session_hurry(s);
 }
 
 static void look_at_memory(struct worker *w)
@@ -74,7 +75,8 @@ void worker_starves(struct worker *w)
 void worker_began(struct worker *w, struct session *s)
 {
 	TAILQ_INSERT_TAIL(&w->sessions, s, link);
-	if (w->count++ == 0)
+	w->count++;
+	if (!event_pending(w->tick, EV_TIMEOUT, NULL))
 		tick_in(w, TICK_US);
 	look(w);
 }
@@ -87,6 +89,12 @@ void worker_ended(struct worker *w, struct session *s)
 	w->count--;
 	event_active(w->reap, EV_TIMEOUT, 0);
 	look(w);
+}
+
+void worker_released(struct worker *w)
+{
+	w->count--;
+	leave_if_empty(w);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -141,6 +149,7 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
 		next = TAILQ_NEXT(s, link);
 		session_drain(s);
 	}
+	listeners_drop_waiting(w->listeners);
 	worker_leave(w);
 }
 
@@ -215,6 +224,10 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}
+	/* Mail goes on without names. */
+	if (w->settings->timeouts.client_name_s > 0 &&
+	    (w->names = names_new(w->base, w->settings, &e)) == NULL)
+		log_event(LOG_LEVEL_WARN, "client_names", "error", e.text, NULL);
 	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
 }
 
@@ -237,6 +250,7 @@ static void worker_clear(struct worker *w)
 	}
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
+	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->tick);
@@ -250,12 +264,15 @@ static void worker_clear(struct worker *w)
 }
 
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count)
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls)
 {
 	struct worker w = { .settings = &settings->proxy,
 		.shared = shared,
 		.slot = slot,
-		.generation = atomic_load(&shared->generation) };
+		.generation = atomic_load(&shared->generation),
+		.certificates = tls->certificates,
+		.certificates_seen = atomic_load(&shared->certificates),
+		.tickets = tls->tickets };
 	int rc = worker_init(&w, sockets, count);
 
 	if (rc == 0)

@@ -155,38 +155,50 @@ bool shared_set_stress(struct shared *s, int slot, bool stressed)
 			: atomic_fetch_sub(&s->stressed, 1) == 1;
 }
 
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max)
+{
+	uint64_t hash = client_hash(s, client), v;
+	_Atomic uint64_t *p;
+
+	if (client_sessions(s, hash) >= client_max)
+		return false;
+	if ((p = client_place(&s->slots[slot], hash, true)) == NULL)
+		return true;
+	v = atomic_load_explicit(p, memory_order_relaxed);
+	if ((v & COUNT_MASK) < COUNT_MASK)
+		atomic_store_explicit(
+		    p, (hash >> 24 << 24 | (v & COUNT_MASK)) + 1, memory_order_relaxed);
+	return true;
+}
+
+void shared_part(struct shared *s, int slot, const struct address *client)
+{
+	_Atomic uint64_t *p = client_place(&s->slots[slot], client_hash(s, client), false);
+	uint64_t v;
+
+	if (p == NULL)
+		return;
+	v = atomic_load_explicit(p, memory_order_relaxed);
+	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);
+}
+
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max)
 {
 	struct shared_slot *w = &s->slots[slot];
-	uint64_t hash = client_hash(s, client);
-	_Atomic uint64_t *p;
 
 	if (shared_sessions(s) >= sessions_max)
 		return SHARED_FULL;
-	if (client_sessions(s, hash) >= client_max)
+	if (client != NULL && !shared_join(s, slot, client, client_max))
 		return SHARED_CLIENT_FULL;
 	atomic_fetch_add_explicit(&w->sessions, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->sessions_total, 1, memory_order_relaxed);
-	if ((p = client_place(w, hash, true)) != NULL) {
-		uint64_t v = atomic_load_explicit(p, memory_order_relaxed);
-
-		if ((v & COUNT_MASK) < COUNT_MASK)
-			atomic_store_explicit(
-			    p, (hash >> 24 << 24 | (v & COUNT_MASK)) + 1, memory_order_relaxed);
-	}
 	return SHARED_WELCOME;
 }
 
 void shared_leave(struct shared *s, int slot, const struct address *client)
 {
-	struct shared_slot *w = &s->slots[slot];
-	_Atomic uint64_t *p = client_place(w, client_hash(s, client), false);
-	uint64_t v;
-
-	atomic_fetch_sub_explicit(&w->sessions, 1, memory_order_relaxed);
-	if (p == NULL)
-		return;
-	v = atomic_load_explicit(p, memory_order_relaxed);
-	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&s->slots[slot].sessions, 1, memory_order_relaxed);
+	if (client != NULL)
+		shared_part(s, slot, client);
 }

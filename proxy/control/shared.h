@@ -29,7 +29,8 @@ struct shared {
 	_Atomic unsigned
 	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
-	_Atomic unsigned stressed; /* slots that are */
+	_Atomic unsigned stressed;     /* slots that are */
+	_Atomic unsigned certificates; /* counts up when files of certificates were loaded anew */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
@@ -57,9 +58,14 @@ uint64_t shared_memory(const struct shared *s);
 bool shared_set_stress(struct shared *s, int slot, bool stressed);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
-/* Count one session in, unless a limit is reached. */
+/* Count one session in, unless a limit is reached. client NULL: who he is will be known later. */
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max);
+/* client NULL: it was never known who he is. */
 void shared_leave(struct shared *s, int slot, const struct address *client);
+/* For a session that is counted in already: now it is known that it is this client's, or not his
+ * any more. False: he has as many as he may. */
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max);
+void shared_part(struct shared *s, int slot, const struct address *client);
 
 #endif

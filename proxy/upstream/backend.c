@@ -37,6 +37,7 @@ struct backend {
 	TAILQ_ENTRY(backend) link; /* among the farewells */
 	unsigned depth;
 	bool dead, lost;
+	bool trouble; /* of our own, that the owner is yet to be told of */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -145,10 +146,20 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	b->timer_ms = NEVER;
-	if (b->due_ms <= clock_ms())
+	if (b->trouble)
+		lose(b, BACKEND_OURS, "the message cannot be read");
+	else if (b->due_ms <= clock_ms())
 		lose(b, BACKEND_TIMEOUT, "no answer in time");
 	else if (b->due_ms != NEVER)
 		arm(b, b->due_ms);
+}
+
+/* The owner may be in the middle of a call of ours. */
+static void lose_soon(struct backend *b, const char *error)
+{
+	log_event(LOG_LEVEL_ERROR, "mail_data", "server", backend_server(b), "error", error, NULL);
+	b->trouble = true;
+	arm(b, clock_ms());
 }
 
 /* ---- abilities ---------------------------------------------------------------------------- */
@@ -163,6 +174,7 @@ static const struct {
 	{ SLICE("DSN"), EXTENSION_DSN },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
 	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
+	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -210,6 +222,7 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
+	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
 		return ready(b);
 	if (good) {
@@ -305,7 +318,7 @@ static void pump(struct backend *b)
 	while (!b->content.ended && stream_unsent(b->stream) == 0) {
 		bytes_clear(out);
 		if (mail_data_step(&b->content, out, &e) < 0) {
-			lose(b, BACKEND_OURS, e.text);
+			lose_soon(b, e.text);
 			return;
 		}
 		stream_write(b->stream, bytes_slice(out));
@@ -321,10 +334,10 @@ static void on_drained(void *arg)
 		pump(b);
 }
 
-void backend_content(struct backend *b, const struct mail *m)
+void backend_content(struct backend *b, const struct mail *m, enum mail_data_form form)
 {
 	(void)backend_command(b, BACKEND_CONTENT);
-	mail_data_begin(&b->content, m);
+	mail_data_begin(&b->content, m, form);
 	pump(b);
 }
 
