@@ -30,7 +30,7 @@
 #define KILL_AFTER_S 5
 /* How often files of certificates are looked at. One that changed is read when it has stood still
  * for so long. */
-#define RENEWAL_MS 500
+#define RENEWAL_US 500000
 
 /* One worker's place: who is in it, and when another is due. */
 struct place {
@@ -553,7 +553,7 @@ static int watch_signals(struct master *m, struct err *e)
 	m->renewal = event_new(m->base, -1, EV_PERSIST, on_renewal, m);
 	if (m->kill_timer == NULL || m->renewal == NULL)
 		return err_set(e, "out of memory");
-	event_add(m->renewal, &(struct timeval){ .tv_usec = RENEWAL_MS * 1000 });
+	event_add(m->renewal, &(struct timeval){ .tv_usec = RENEWAL_US });
 	return 0;
 }
 
