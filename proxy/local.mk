@@ -3,10 +3,21 @@ sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
+	proxy/control/decay.c \
+	proxy/control/decay.h \
+	proxy/control/keyed_hash.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/listen/client_name.c \
+	proxy/listen/client_name.h \
+	proxy/listen/front.c \
+	proxy/listen/front.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
+	proxy/listen/proxy_header.c \
+	proxy/listen/proxy_header.h \
+	proxy/listen/proxy_wait.c \
+	proxy/listen/proxy_wait.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -16,11 +27,19 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/resolver.c \
+	proxy/resolver.h \
+	proxy/smtp/command_xclient.c \
+	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
+	proxy/smtp/findings.c \
+	proxy/smtp/findings.h \
+	proxy/smtp/identity.c \
+	proxy/smtp/identity.h \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
@@ -29,6 +48,8 @@ weir_proxy_SOURCES = \
 	proxy/smtp/session.h \
 	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
+	proxy/smtp/xclient.c \
+	proxy/smtp/xclient.h \
 	proxy/sockets.c \
 	proxy/sockets.h \
 	proxy/spool.c \
@@ -59,8 +80,16 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/mail_data.c \
+	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/introduction.c \
+	proxy/upstream/introduction.h \
+	proxy/upstream/pool.c \
+	proxy/upstream/pool.h \
+	proxy/upstream/queue_id.c \
+	proxy/upstream/queue_id.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -69,7 +98,15 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
+check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_introduction check_queue_id
+check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
+	proxy/upstream/introduction.c
+check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
+check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -88,13 +125,34 @@ check_tls_SOURCES = tests/unit/check_tls.c tests/unit/unit.h proxy/tls/identity.
 	proxy/tls/policy.c proxy/tls/server.c proxy/tls/tickets.c proxy/tls/words.c
 check_tls_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_proxy_header
+check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
+	proxy/listen/proxy_header.c
+check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_xclient
+check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
+check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
+	tests/e2e/dnslib.py \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_identity.py \
+	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/xclient/all \
+	tests/fuzz/corpus/xclient/none \
+	tests/fuzz/corpus/proxy_header/v1 \
+	tests/fuzz/corpus/proxy_header/v1_unknown \
+	tests/fuzz/corpus/proxy_header/v2_crc \
+	tests/fuzz/corpus/proxy_header/v2_local \
+	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
@@ -104,4 +162,14 @@ noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_proxy_header
+fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
+fuzz_proxy_header_LDADD = $(WEIR_LIBS)
+fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_xclient
+fuzz_xclient_SOURCES = tests/fuzz/fuzz_xclient.c proxy/smtp/xclient.c
+fuzz_xclient_LDADD = $(WEIR_LIBS)
+fuzz_xclient_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

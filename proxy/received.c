@@ -69,7 +69,7 @@ static void add_protocol(struct buf *b, const struct received *r)
 	buf_add(b, r->utf8 ? SLICE("UTF8SMTP") : r->esmtp ? SLICE("ESMTP") : SLICE("SMTP"));
 	if (!r->utf8 && !r->esmtp)
 		return;
-	if (r->tls != NULL)
+	if (r->tls != NULL || r->tls_in_front)
 		buf_addc(b, 'S');
 	if (r->authenticated)
 		buf_addc(b, 'A');
@@ -110,7 +110,12 @@ void received_write(const struct received *r, struct buf *b)
 
 	buf_add(b, SLICE("Received: from "));
 	add_name(b, r->helo.n > 0 ? r->helo : SLICE("unknown"), r->utf8);
-	buf_add(b, r->client->family == AF_INET6 ? SLICE(" ([IPv6:") : SLICE(" (["));
+	buf_add(b, SLICE(" ("));
+	if (r->client_name.n > 0) {
+		add_name(b, r->client_name, false);
+		buf_addc(b, ' ');
+	}
+	buf_add(b, r->client->family == AF_INET6 ? SLICE("[IPv6:") : SLICE("["));
 	buf_add(b, slice_z(address_text(r->client, text)));
 	buf_add(b, SLICE("])"));
 	if (r->tls != NULL)

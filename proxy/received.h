@@ -13,11 +13,13 @@
 
 struct received {
 	struct slice helo, by, id;
+	struct slice client_name; /* verified; .p NULL where there is none */
 	const struct address *client;
 	struct slice only_recipient; /* .p NULL where there are several: none of them is told of
 					the others */
 	bool esmtp, utf8;
 	bool authenticated;          /* by AUTH */
+	bool tls_in_front;           /* TLS was ended in front of us: nothing more is known */
 	const struct tls_facts *tls; /* NULL: in the clear */
 	const char
 	    *certificate; /* common name of the client's, "" where it has none; NULL: none shown */

@@ -8,6 +8,8 @@
 
 #include "weir/conf.h"
 
+/* What happens to a client that breaks the rules of SMTP in a way that no honest one does. */
+enum protocol_violations { VIOLATIONS_CLOSE, VIOLATIONS_NOTE };
 struct certificate_settings {
 	char *chain; /* PEM: the server's certificate first, then what leads to its root */
 	char *key;   /* PEM; "": it stands in `chain` too */
@@ -21,7 +23,10 @@ enum client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_ASK };
 struct listen_settings {
 	struct endpoint address;
 	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
-	int tls;    /* enum listen_tls */
+	struct conf_networks proxy_from;   /* who must begin with a PROXY header */
+	struct conf_networks xclient_from; /* who may say XCLIENT */
+	int protocol_violations;           /* enum protocol_violations */
+	int tls;                           /* enum listen_tls */
 	struct conf_items certificates; /* struct certificate_settings; the first is the default */
 	int tls_minimum, tls_policy;    /* enum tls_minimum, enum tls_policy */
 	int client_certificates;        /* enum client_certificates */
@@ -42,18 +47,28 @@ struct filter_settings {
 	int64_t connect_timeout_s, command_timeout_s, content_timeout_s, total_timeout_s;
 };
 
+enum chunking { CHUNKING_AUTO, CHUNKING_OFF };
 enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEND_TLS_VERIFY };
 
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
-	int tls;                  /* enum backend_tls */
-	bool tls_implicit;        /* TLS from the first octet, without STARTTLS */
-	char *tls_name;           /* in the certificate; "": the server's host */
-	char *ca;                 /* PEM; "": the system's */
+	struct {
+		int64_t connections, idle_s, messages;
+	} keep;            /* of connections from one message to the next */
+	int chunking;      /* enum chunking: BDAT towards it */
+	int tls;           /* enum backend_tls */
+	bool tls_implicit; /* TLS from the first octet, without STARTTLS */
+	char *tls_name;    /* in the certificate; "": the server's host */
+	char *ca;          /* PEM; "": the system's */
 };
 
-enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };
+
+struct bare_newline_exception {
+	struct conf_networks from;
+	int policy; /* enum bare_newline */
+};
 
 struct proxy_settings {
 	char *hostname;             /* never "" after loading: the machine's name stands in */
@@ -70,14 +85,19 @@ struct proxy_settings {
 		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */
+		int64_t proxy_header_s;
+		int64_t client_name_s; /* 0: names are not looked up */
 		int64_t tls_handshake_s;
 	} timeouts;
 	struct {
 		char *directory;
 		int64_t memory_bytes; /* of one message, before it goes to a file */
 	} spool;
-	int bare_newline; /* enum bare_newline */
-	bool received;    /* add a Received field */
+	int bare_newline;                          /* enum bare_newline */
+	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
+	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
+	bool received;                /* add a Received field */
+	bool chunking;                /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;
 	int64_t workers; /* 0: one for each core */

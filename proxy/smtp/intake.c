@@ -1,10 +1,13 @@
 #include "config.h"
 
+#include "findings.h"
+#include "identity.h"
 #include "intake.h"
 
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/front.h"
 #include "proxy/received.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
@@ -28,7 +31,7 @@ struct intake {
 	const char *enhanced, *text;
 };
 
-struct intake *intake_new(struct session *s)
+struct intake *intake_new(struct session *s, bool chunks)
 {
 	struct intake *c = malloc(sizeof(*c));
 
@@ -40,7 +43,10 @@ struct intake *intake_new(struct session *s)
 	c->bytes = 0;
 	c->received_fields = 0;
 	c->begun_ms = c->last_ms = clock_ms();
-	smtp_data_decode_start(&c->decoder);
+	if (chunks)
+		smtp_chunk_decode_start(&c->decoder);
+	else
+		smtp_data_decode_start(&c->decoder);
 	return c;
 }
 
@@ -128,11 +134,13 @@ static void add_received(struct session *s)
 	struct tls_facts facts;
 	struct tls_peer peer;
 	struct received r = { .helo = slice_z(s->helo),
+		.client_name = slice_z(identity_name(s)),
 		.by = slice_z(s->settings->hostname),
 		.id = slice_z(s->mail.id),
 		.client = &s->client,
 		.esmtp = s->esmtp,
 		.utf8 = s->utf8,
+		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
 	if (s->secured) {
@@ -293,10 +301,69 @@ int intake_take(struct session *s, struct slice in, size_t *used)
 	return rc;
 }
 
+/* Each message has its own line: the policy may be to be changed for this client. */
+static void note_newlines(struct session *s)
+{
+	static const char *const policies[] = { [BARE_NEWLINE_NORMALIZE] = "normalize",
+		[BARE_NEWLINE_REJECT] = "reject",
+		[BARE_NEWLINE_NOTE] = "note" };
+	const struct smtp_data_decoder *d = &s->intake->decoder;
+
+	struct log_line l;
+
+	found(s, FOUND_BARE_NEWLINE);
+	s->bare_newlines += d->bare;
+	log_begin(&l, LOG_LEVEL_INFO, "bare_newline");
+	if (!l.wanted)
+		return;
+	log_z(&l, "id", s->mail.id);
+	log_z(&l, "client", s->client_text);
+	log_z(&l, "what", d->bare_cr && d->bare_lf ? "cr,lf" : d->bare_cr ? "cr" : "lf");
+	log_int(&l, "count", (int64_t)d->bare);
+	log_int(&l, "session_count", (int64_t)s->bare_newlines);
+	log_z(&l, "policy", policies[s->bare_newline]);
+	log_end(&l);
+}
+
+int intake_add(struct session *s, struct slice in)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct slice content;
+
+	bytes_clear(decoded);
+	s->intake->last_ms = clock_ms();
+	if (smtp_chunk_decode(&s->intake->decoder, in, decoded, &content) < 0)
+		return -1;
+	add(s, content);
+	return 0;
+}
+
+/* Chunks may end anywhere: a last CR is bare, and a header section is of whole lines (W13). */
+static void complete(struct session *s)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct intake *c = s->intake;
+
+	bytes_clear(decoded);
+	if (!c->decoder.chunks)
+		return;
+	if (smtp_chunk_decode_end(&c->decoder, decoded) < 0)
+		refuse_memory(s);
+	else if (decoded->n > 0)
+		add(s, bytes_slice(decoded));
+	if (!c->refused && !c->in_body && c->line < c->header.n)
+		add(s, SLICE("\r\n"));
+}
+
 bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
+	complete(s);
+	if (c->decoder.bare_cr || c->decoder.bare_lf)
+		note_newlines(s);
+	if (c->decoder.nul)
+		found(s, FOUND_NUL);
 	if (!c->refused && !c->in_body) {
 		add_field(s);
 		bytes_free(&c->header);
@@ -305,8 +372,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 	}
 	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
-	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
-	    (c->decoder.bare_cr || c->decoder.bare_lf))
+	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
 	if (!c->refused)
 		return true;

@@ -10,14 +10,12 @@
 
 #include "backend_tls.h"
 #include "dial.h"
+#include "mail_data.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
-#include "weir/smtp_data.h"
 
-/* So much encoded mail data is made before it is written, and again when that is gone. */
-#define CONTENT_STEP 65536
-#define FAREWELL_S   5
-#define NEVER        INT64_MAX
+#define FAREWELL_S 5
+#define NEVER      INT64_MAX
 
 enum state { DIALLING, GREETING, EHLO, HELO, STARTTLS, SECURING, READY, FAREWELL };
 
@@ -36,17 +34,13 @@ struct backend {
 	struct abilities abilities;
 	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
 	size_t count;
-	struct {
-		const struct mail *mail; /* NULL: no mail data is being sent */
-		size_t field;
-		uint64_t offset;
-		bool separator, ended;
-		struct smtp_data_encoder encoder;
-	} content;
+	struct mail_data content;
 	TAILQ_ENTRY(backend) link; /* among the farewells */
+	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
-	bool clear; /* this server is asked once more, without TLS */
+	bool clear;   /* this server is asked once more, without TLS */
+	bool trouble; /* of our own, that the owner is yet to be told of */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -56,14 +50,41 @@ const struct abilities *backend_abilities(const struct backend *b)
 	return &b->abilities;
 }
 
-static size_t current(const struct backend *b)
+size_t backend_server_index(const struct backend *b)
 {
 	return b->order[b->tried - 1];
 }
 
+struct route *backend_route(const struct backend *b)
+{
+	return b->route;
+}
+
+struct pool_place *backend_place(struct backend *b)
+{
+	return &b->place;
+}
+
+void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg)
+{
+	b->events = events;
+	b->arg = arg;
+}
+
+bool backend_at_rest(const struct backend *b)
+{
+	return b->state == READY && !b->lost &&
+	    (b->count == 0 || (b->count == 1 && b->under_way[0] == BACKEND_RSET));
+}
+
+bool backend_pending(const struct backend *b)
+{
+	return b->count > 0;
+}
+
 const char *backend_server(const struct backend *b)
 {
-	return b->tried > 0 ? b->route->servers[current(b)].text : b->route->name;
+	return b->tried > 0 ? b->route->servers[backend_server_index(b)].text : b->route->name;
 }
 
 static void release(struct backend *b)
@@ -148,6 +169,19 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 	(void)leave(b);
 }
 
+void backend_rest(struct backend *b, int64_t seconds)
+{
+	set_timeout(b, seconds);
+}
+
+static void rested(struct backend *b)
+{
+	b->due_ms = NEVER;
+	enter(b);
+	b->events->on_rested(b->arg);
+	(void)leave(b);
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
 	struct backend *b = arg;
@@ -155,10 +189,24 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	b->timer_ms = NEVER;
-	if (b->due_ms <= clock_ms())
-		lose(b, BACKEND_TIMEOUT, "no answer in time");
-	else if (b->due_ms != NEVER)
+	if (b->trouble)
+		lose(b, BACKEND_OURS, "the message cannot be read");
+	else if (b->due_ms == NEVER)
+		return;
+	else if (b->due_ms > clock_ms())
 		arm(b, b->due_ms);
+	else if (b->state == READY && b->count == 0)
+		rested(b);
+	else
+		lose(b, BACKEND_TIMEOUT, "no answer in time");
+}
+
+/* The owner may be in the middle of a call of ours. */
+static void lose_soon(struct backend *b, const char *error)
+{
+	log_event(LOG_LEVEL_ERROR, "mail_data", "server", backend_server(b), "error", error, NULL);
+	b->trouble = true;
+	arm(b, clock_ms());
 }
 
 /* ---- abilities ---------------------------------------------------------------------------- */
@@ -173,6 +221,7 @@ static const struct {
 	{ SLICE("DSN"), EXTENSION_DSN },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
 	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
+	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
@@ -210,7 +259,7 @@ static bool ready(struct backend *b)
 {
 	b->state = READY;
 	clear_timeout(b);
-	route_reached(b->route, current(b), &b->abilities);
+	route_reached(b->route, backend_server_index(b), &b->abilities);
 	enter(b);
 	b->events->on_ready(b->arg, NULL);
 	return leave(b);
@@ -236,7 +285,7 @@ static bool on_greeted(struct backend *b)
 static void secure(struct backend *b)
 {
 	b->state = SECURING;
-	if (!backend_tls_start(b->route, current(b), b->stream))
+	if (!backend_tls_start(b->route, backend_server_index(b), b->stream))
 		try_next(b, "out of memory");
 }
 
@@ -260,7 +309,7 @@ static void on_secured(void *arg)
 
 	/* What was said in the clear counts no more (W26). */
 	b->abilities = (struct abilities){ .tls = backend_tls_done(
-					       b->route, current(b), b->stream) };
+					       b->route, backend_server_index(b), b->stream) };
 	if (backend_tls_implicit(b->route))
 		b->state = GREETING;
 	else
@@ -278,6 +327,7 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 		return on_starttls_reply(b, r);
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
+	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
 		return on_greeted(b);
 	if (good) {
@@ -364,51 +414,16 @@ static void on_failed(void *arg, const char *error)
 
 /* ---- mail data ---------------------------------------------------------------------------- */
 
-/* Encode the next piece. 1: more to come; 0: that was all; -1: *e. */
-static int content_step(struct backend *b, struct bytes *out, struct err *e)
-{
-	const struct mail *m = b->content.mail;
-	char octets[CONTENT_STEP];
-	struct slice piece;
-
-	if (b->content.field < m->field_count) {
-		const struct mail_field *f = &m->fields[b->content.field++];
-
-		smtp_data_encode(&b->content.encoder, slice_of(f->line, f->n), out);
-		return 1;
-	}
-	if (m->separator && !b->content.separator) {
-		b->content.separator = true;
-		smtp_data_encode(&b->content.encoder, SLICE("\r\n"), out);
-		return 1;
-	}
-	if (m->body == NULL || b->content.offset >= spool_size(m->body))
-		return 0;
-	if (spool_read(m->body, b->content.offset, octets, sizeof(octets), &piece, e) < 0)
-		return -1;
-	b->content.offset += piece.n;
-	smtp_data_encode(&b->content.encoder, piece, out);
-	return 1;
-}
-
 /* Give the socket as much as it takes. */
 static void pump(struct backend *b)
 {
 	struct bytes *out = &b->route->upstream->scratch;
-	struct err e = { "out of memory" };
-	int rc = 1;
+	struct err e;
 
-	while (rc > 0 && stream_unsent(b->stream) == 0) {
+	while (!b->content.ended && stream_unsent(b->stream) == 0) {
 		bytes_clear(out);
-		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
-			;
-		if (rc == 0) {
-			smtp_data_encode_end(&b->content.encoder, out);
-			b->content.ended = true;
-		}
-		if (rc < 0 || out->failed) {
-			b->content.ended = false;
-			lose(b, BACKEND_OURS, e.text);
+		if (mail_data_step(&b->content, out, &e) < 0) {
+			lose_soon(b, e.text);
 			return;
 		}
 		stream_write(b->stream, bytes_slice(out));
@@ -424,11 +439,10 @@ static void on_drained(void *arg)
 		pump(b);
 }
 
-void backend_content(struct backend *b, const struct mail *m)
+void backend_content(struct backend *b, const struct mail *m, enum mail_data_form form)
 {
 	(void)backend_command(b, BACKEND_CONTENT);
-	memset(&b->content, 0, sizeof(b->content));
-	b->content.mail = m;
+	mail_data_begin(&b->content, m, form);
 	pump(b);
 }
 
@@ -479,7 +493,7 @@ static void try_next(struct backend *b, const char *error)
 		b->tried--;
 	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
-		route_failed(b->route, current(b), error);
+		route_failed(b->route, backend_server_index(b), error);
 	}
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);

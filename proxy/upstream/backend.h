@@ -10,7 +10,7 @@
 #ifndef PROXY_UPSTREAM_BACKEND_H
 #define PROXY_UPSTREAM_BACKEND_H
 
-#include "proxy/mail.h"
+#include "proxy/upstream/mail_data.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/smtp_reply.h"
 
@@ -19,7 +19,7 @@ enum backend_verb {
 	BACKEND_MAIL,
 	BACKEND_RCPT,
 	BACKEND_DATA,
-	BACKEND_CONTENT, /* the mail data: its reply is the one after the dot, or an early one */
+	BACKEND_CONTENT, /* the mail data: its reply is the one after all of it, or an early one */
 };
 
 enum backend_loss { BACKEND_CLOSED, BACKEND_TIMEOUT, BACKEND_GARBAGE, BACKEND_OURS };
@@ -28,6 +28,7 @@ struct backend_events {
 	void (*on_ready)(void *arg, const char *error); /* NULL: ready for commands */
 	void (*on_reply)(void *arg, enum backend_verb verb, const struct smtp_reply *reply);
 	void (*on_lost)(void *arg, enum backend_loss loss, const char *error);
+	void (*on_rested)(void *arg); /* backend_rest: the time is over */
 };
 
 #define BACKEND_UNDER_WAY_MAX 4
@@ -39,17 +40,30 @@ void backend_close(struct backend **b);
 /* QUIT, and let the connection end by itself; for one that waits for nothing. */
 void backend_quit(struct backend **b);
 
+/* From now on another hears of its events. */
+void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg);
+/* Ready for commands, and none is under way but RSET. */
+bool backend_at_rest(const struct backend *b);
+/* Is any command under way? */
+bool backend_pending(const struct backend *b);
+/* Run on_rested when no command was sent for so long. */
+void backend_rest(struct backend *b, int64_t seconds);
+
 const struct abilities *backend_abilities(const struct backend *b);
+struct route *backend_route(const struct backend *b);
+size_t backend_server_index(const struct backend *b); /* among the route's servers */
+struct pool_place *backend_place(struct backend *b);
 const char *backend_server(const struct backend *b); /* "127.0.0.1:2526", for the log */
 
 /* The line to be sent goes into the returned buffer, CR LF included; NULL when too many are under
  * way. */
 struct bytes *backend_command(struct backend *b, enum backend_verb verb);
 void backend_flush(struct backend *b);
-/* After 354: send m's fields and body as mail data, under back-pressure, then the dot. m must not
- * change until on_reply or on_lost. */
-void backend_content(struct backend *b, const struct mail *m);
-/* Has the dot left for the backend? From then on a lost connection leaves the message in doubt. */
+/* Send m's fields and body, under back-pressure: after 354 as mail data and the dot, or at any time
+ * as one chunk with its BDAT. m must not change until on_reply or on_lost. */
+void backend_content(struct backend *b, const struct mail *m, enum mail_data_form form);
+/* Has the dot, or the last octet of the chunk, left for the backend? From then on a lost connection
+ * leaves the message in doubt. */
 bool backend_committed(const struct backend *b);
 
 void backend_drop_farewells(struct upstream *u);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backend.h"
+#include "proxy/resolver.h"
 #include "proxy/tls/client.h"
 #include "weir/log.h"
 
@@ -41,6 +42,16 @@ void route_order(const struct route *r, size_t *order)
 	for (size_t i = 0; i < r->count; i++)
 		if (r->servers[i].down_until_ms > now)
 			order[n++] = i;
+}
+
+size_t route_best(const struct route *r)
+{
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->servers[i].down_until_ms <= now)
+			return i;
+	return 0;
 }
 
 void route_failed(struct route *r, size_t server, const char *error)
@@ -132,6 +143,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->settings = b;
 	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
 		return err_prefix(e, "backend %s", b->name);
+	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -140,6 +152,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		if (endpoint_parse(slice_z(b->servers.v[i]), &s->endpoint, e) < 0)
 			return err_prefix(e, "backend %s", b->name);
 		(void)endpoint_text(&s->endpoint, s->text);
+		pool_init(&s->pool);
 		r->count++;
 	}
 	return 0;
@@ -188,12 +201,8 @@ static int load(struct upstream *u, struct err *e)
 	}
 	if (u->fallback == NULL)
 		return err_set(e, "no backend \"default\"");
-	if (needs_dns(u)) {
-		u->dns = evdns_base_new(
-		    u->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-		if (u->dns == NULL)
-			return err_set(e, "no name server: see /etc/resolv.conf");
-	}
+	if (needs_dns(u) && (u->dns = resolver_new(u->base, u->settings, e)) == NULL)
+		return -1;
 	return 0;
 }
 
@@ -225,13 +234,16 @@ void upstream_free(struct upstream **at)
 	*at = NULL;
 	if (u == NULL)
 		return;
-	backend_drop_farewells(u);
 	for (size_t i = 0; i < u->count; i++) {
 		backend_close(&u->routes[i].probe);
 		if (u->routes[i].probe_timer != NULL)
 			event_free(u->routes[i].probe_timer);
-		route_clear(&u->routes[i]);
+		for (size_t k = 0; k < u->routes[i].count; k++)
+			pool_clear(&u->routes[i].servers[k].pool);
 	}
+	backend_drop_farewells(u);
+	for (size_t i = 0; i < u->count; i++)
+		route_clear(&u->routes[i]);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);

@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 #include <sys/queue.h>
 
+#include "proxy/upstream/pool.h"
 #include "weir/settings.h"
 
 enum extension {
@@ -19,6 +20,7 @@ enum extension {
 	EXTENSION_DSN = 8,
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
+	EXTENSION_CHUNKING = 64,
 	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
 	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
@@ -40,12 +42,14 @@ struct server {
 	int64_t down_until_ms;        /* asked last until then; 0: healthy */
 	unsigned failures;            /* one after the other */
 	SSL_SESSION *session;         /* of TLS, to be resumed; NULL: none */
+	struct pool pool;             /* connections that wait for a transaction */
 };
 
 struct route {
 	const char *name; /* the backend's */
 	const struct backend_settings *settings;
 	struct tls_client *tls; /* NULL: off */
+	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
 	struct server *servers;
 	size_t count;
 	struct abilities abilities;
@@ -82,6 +86,8 @@ struct abilities upstream_abilities(const struct upstream *u);
 
 /* The servers in the order in which they are to be asked: order[0..count). */
 void route_order(const struct route *r, size_t *order);
+/* The first of them. */
+size_t route_best(const struct route *r);
 void route_failed(struct route *r, size_t server, const char *error);
 void route_reached(struct route *r, size_t server, const struct abilities *a);
 

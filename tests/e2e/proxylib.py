@@ -39,7 +39,7 @@ class Proxy:
                 "control": "unix:proxy.ctl",
                 "user": "",
                 "workers": 1,
-                "timeouts": {"soft_error_ms": 0, "drain_s": 5},
+                "timeouts": {"soft_error_ms": 0, "drain_s": 5, "client_name_s": 0},
             }, settings),
             "log": {"to": self.log_path, "level": "debug", **(log or {})},
         }
@@ -162,8 +162,10 @@ class Client:
     """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end. tls: an ssl.SSLContext, for TLS
     from the first octet."""
 
-    def __init__(self, host, port, seconds=20, banner=True, tls=None, name="mx.test"):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, host, port, seconds=20, banner=True, source=None, tls=None, name="mx.test"):
+        """source: the address to come from, of 127.0.0.0/8."""
+        self.socket = socket.create_connection((host, port), seconds,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
@@ -253,7 +255,8 @@ class Client:
 class Script:
     """A backend in a thread: `answers` maps a verb (CONNECT, EHLO, MAIL, .., DOT) to the octets of
     its reply, to None (close without one), or to a list of these, one for each time, the last
-    again and again. What came in stands in `lines` and `contents`, one list for each connection. tls: a Certificate; then a
+    again and again. What came in stands in `lines`, a list for each connection, in `contents`, as
+    DATA brought it, and in `chunked`, as BDAT did (of which Script.CHUNKING["EHLO"] speaks). tls: a Certificate; then a
     220 to STARTTLS is followed by the handshake, and EHLO is answered from EHLO2 after it. implicit: TLS from the start."""
 
     DEFAULT = {
@@ -270,6 +273,8 @@ class Script:
         "STARTTLS": b"220 go ahead\r\n",
     }
 
+    CHUNKING = {"EHLO": DEFAULT["EHLO"].replace(b"250-DSN", b"250-CHUNKING\r\n250-DSN")}
+
     def __init__(self, tls=None, implicit=False, **answers):
         self.tls, self.implicit, self.sessions = None, implicit, []
         if tls:
@@ -278,7 +283,7 @@ class Script:
             answers = {**({} if implicit else self.DEFAULT_TLS), **answers}
         self.answers = {k: list(v) if isinstance(v, list) else [v]
                         for k, v in {**self.DEFAULT, **answers}.items()}
-        self.lines, self.contents = [], []
+        self.lines, self.contents, self.chunked = [], [], []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self.listener.getsockname()
@@ -297,10 +302,14 @@ class Script:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 lines = []
                 self.lines.append(lines)
             threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
+
+    def before_content(self):
+        """For tests: runs between 354 and the first line of the mail data."""
 
     def _answer(self, verb):
         with self.lock:
@@ -320,8 +329,21 @@ class Script:
         self.sessions.append(connection.session_reused)
         return connection
 
+    def _chunk(self, file, line, chunks):
+        """Read the octets of a chunk: the reply to it, which is that of BDAT, or of DOT for the last."""
+        words = line.upper().split()
+        octets = file.read(int(words[1]))
+        if len(octets) < int(words[1]):
+            return None
+        chunks.append(octets)
+        if words[2:] != [b"LAST"]:
+            return self._answer("BDAT")
+        self.chunked.append(b"".join(chunks))
+        chunks.clear()
+        return self._answer("DOT")
+
     def _talk(self, connection, file, lines):
-        secure = False
+        secure, chunks = False, []
         if self.implicit:
             connection, secure = self._secure(connection, lines), True
             file = connection.makefile("rb")
@@ -335,7 +357,12 @@ class Script:
                 return
             lines.append(line.rstrip(b"\r\n"))
             verb = line.split()[0].decode("latin-1").upper() if line.strip() else ""
+            if verb == "BDAT":
+                answer = self._chunk(file, line, chunks)
+                continue
             answer = self._answer("EHLO2" if secure and not self.implicit and verb == "EHLO" else verb)
+            if verb in ("RSET", "MAIL"):
+                chunks.clear()
             if verb == "STARTTLS" and self.tls and answer is not None and answer.startswith(b"220"):
                 connection.sendall(answer)
                 connection, secure = self._secure(connection, lines), True
@@ -343,6 +370,7 @@ class Script:
                 answer = b""
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
+                self.before_content()
                 pieces = []
                 while not pieces or pieces[-1] != b".\r\n":
                     pieces.append(file.readline())

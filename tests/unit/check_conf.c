@@ -32,6 +32,21 @@ static const struct {
 	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"nowhere\" ] } } } }",
 	    "weir.json:1:54: /proxy/backends/default/servers/0: \"nowhere\" is no endpoint: write "
 	    "unix:PATH, HOST:PORT or [v6]:PORT" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"xclient\": { \"from\": "
+	  "[ \"192.0.2.1/24\" ] } } ] } }",
+	    "weir.json:1:77: /proxy/listen/0/xclient/from/0: \"192.0.2.1/24\" has bits set behind "
+	    "its prefix" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"unix:/x\", \"proxy_protocol\": { "
+	  "\"from\": "
+	  "[ \"0.0.0.0/0\" ] } } ] } }",
+	    "weir.json:1:39: /proxy/listen/0/address: proxy_protocol and xclient are for TCP: "
+	    "clients of a Unix socket have no address to trust them by" },
+	{ "{ \"proxy\": { \"bare_newline_exceptions\": [ { \"from\": [ \"::/0\" ] } ] } }",
+	    "weir.json:1:43: /proxy/bare_newline_exceptions/0: \"policy\" must be given: What "
+	    "holds for them in place of bare_newline." },
+	{ "{ \"proxy\": { \"dns\": { \"servers\": [ \"dns.test:53\" ] } } }",
+	    "weir.json:1:36: /proxy/dns/servers/0: must be ADDRESS, ADDRESS:PORT or [v6]:PORT, not "
+	    "\"dns.test:53\"" },
 	{ "{ \"proxi\": {} }", "weir.json:1:3: /proxi: unknown section (did you mean \"proxy\"?)" },
 	{ "{ \"log\": { \"level\": \"loud\" } }",
 	    "weir.json:1:21: /log/level: must be one of debug|info|warn|error, not \"loud\"" },
@@ -65,6 +80,27 @@ START_TEST(mistake)
 	ck_assert_int_eq(settings_load(path, &s, &f), -1);
 	ck_assert_uint_ge(f.n, 1);
 	ck_assert_str_eq(f.v[0].text, mistakes[_i].finding);
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+START_TEST(trust_in_everybody)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\",\n"
+	      "  \"proxy_protocol\": { \"from\": [ \"192.0.2.0/24\", \"::/0\" ] } } ] } }",
+	    out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("weir.json", &s, &f), 0);
+	ck_assert_uint_eq(f.n, 1);
+	ck_assert_str_eq(f.v[0].text,
+	    "weir.json:2:49: /proxy/listen/0/proxy_protocol/from/1: everybody may say who he is: "
+	    "name the networks of those you trust");
 	settings_free(&s);
 	findings_free(&f);
 }
@@ -158,6 +194,7 @@ int main(void)
 	tcase_add_unchecked_fixture(tc, enter, leave);
 	tcase_add_loop_test(tc, mistake, 0, COUNT(mistakes));
 	tcase_add_test(tc, backend_that_nothing_leads_to);
+	tcase_add_test(tc, trust_in_everybody);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
 	suite_add_tcase(s, tc);
