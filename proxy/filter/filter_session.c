@@ -483,6 +483,12 @@ size_t filter_session_waiting(const struct filter_session *fs)
 	return content_waiting(&fs->content);
 }
 
+size_t filter_session_memory(const struct filter_session *fs)
+{
+	return fs->content.waiting.cap +
+	    (fs->talk.connection != NULL ? filter_connection_memory(fs->talk.connection) : 0);
+}
+
 bool filter_session_decided(const struct filter_session *fs)
 {
 	int on_failure = fs->talk.filter->settings->on_failure;
