@@ -99,6 +99,48 @@ static void check_backends(const struct settings *s, struct findings *f)
 	}
 }
 
+static bool is_address(const struct endpoint *ep)
+{
+	struct address a;
+
+	return !ep->local && address_parse(slice_z(ep->host), &a, NULL) == 0;
+}
+
+/* A name server that is given by name would have to be looked up. */
+static void check_dns(const struct settings *s, struct findings *f)
+{
+	const struct conf_strs *servers = &s->proxy.dns_servers;
+
+	for (size_t i = 0; i < servers->n; i++) {
+		char pointer[64];
+		struct endpoint ep;
+		struct address a;
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/dns/servers/%zu", i);
+		if (address_parse(slice_z(servers->v[i]), &a, NULL) < 0 &&
+		    (endpoint_parse(slice_z(servers->v[i]), &ep, NULL) < 0 || !is_address(&ep)))
+			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+			    "must be ADDRESS, ADDRESS:PORT or [v6]:PORT, not \"%s\"",
+			    servers->v[i]);
+	}
+}
+
+/* Without an address there is nobody to trust. */
+static void check_listeners(const struct settings *s, struct findings *f)
+{
+	const struct listen_settings *l = s->proxy.listen.v;
+
+	for (size_t i = 0; i < s->proxy.listen.n; i++) {
+		char pointer[64];
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/address", i);
+		if (l[i].address.local && (l[i].proxy_from.n > 0 || l[i].xclient_from.n > 0))
+			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+			    "proxy_protocol and xclient are for TCP: clients of a Unix socket "
+			    "have no address to trust them by");
+	}
+}
+
 static bool octal(int64_t digits)
 {
 	while (digits > 0 && digits % 10 < 8)
@@ -133,6 +175,8 @@ static void check_whole(const struct settings *s, struct findings *f)
 	check_log(s, f);
 	check_backends(s, f);
 	check_sockets(s, f);
+	check_listeners(s, f);
+	check_dns(s, f);
 	if (strncmp(s->milterd.store, "lmdb:", 5) != 0 || s->milterd.store[5] == '\0')
 		json_finding(f, FINDING_ERROR, &s->file, "/milterd/store", false,
 		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);

@@ -9,6 +9,12 @@ static const struct conf_field listen_fields[] = {
 	  .about = "Where to listen: ADDRESS:PORT or [v6]:PORT." },
 	{ .name = "name", .type = CONF_STR, .offset = AT(name), .fallback = "", .max = 64, .unit = "",
 	  .about = "What rules see as listener.name and filters as {daemon_name}; empty stands for the address." },
+	{ .name = "proxy_protocol/from", .type = CONF_NETWORKS, .offset = AT(proxy_from), .fallback = "[]", .max = 1000, .unit = "",
+	  .about = "Networks of load balancers: who connects from there must begin with a header of the PROXY protocol, version 1 or 2, that names the client." },
+	{ .name = "xclient/from", .type = CONF_NETWORKS, .offset = AT(xclient_from), .fallback = "[]", .max = 1000, .unit = "",
+	  .about = "Networks of clients that may say for whom they speak, with XCLIENT." },
+	{ .name = "protocol_violations", .type = CONF_CHOICE, .offset = AT(protocol_violations), .fallback = "close", .unit = "", .choices = "close|note",
+	  .about = "What early talk, commands sent ahead where RFC 2920 forbids it, and what is no SMTP lead to: the end of the session, or no more than a note in the log and for the filters." },
 };
 /* clang-format on */
 #undef AT
@@ -52,6 +58,19 @@ static const struct conf_field backend_fields[] = {
 #undef AT
 static const struct conf_table backend_table = { "backends", backend_fields, COUNT(backend_fields),
 	sizeof(struct backend_settings) };
+
+#define AT(member) offsetof(struct bare_newline_exception, member)
+/* clang-format off */
+static const struct conf_field exception_fields[] = {
+	{ .name = "from", .type = CONF_NETWORKS, .offset = AT(from), .fallback = NULL, .min = 1, .max = 1000, .unit = "",
+	  .about = "Networks of clients." },
+	{ .name = "policy", .type = CONF_CHOICE, .offset = AT(policy), .fallback = NULL, .unit = "", .choices = "normalize|reject|note",
+	  .about = "What holds for them in place of bare_newline." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table exception_table = { "bare_newline_exceptions", exception_fields,
+	COUNT(exception_fields), sizeof(struct bare_newline_exception) };
 
 #define AT(member) offsetof(struct proxy_settings, member)
 /* clang-format off */
@@ -102,12 +121,20 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "How long running sessions may go on after a stop." },
 	{ .name = "timeouts/soft_error_ms", .type = CONF_INT, .offset = AT(timeouts.soft_error_ms), .fallback = "1000", .min = 0, .max = 60000, .unit = "ms",
 	  .about = "The delay of each reply after errors_soft errors." },
+	{ .name = "timeouts/proxy_header_s", .type = CONF_INT, .offset = AT(timeouts.proxy_header_s), .fallback = "5", .min = 1, .max = 300, .unit = "s",
+	  .about = "How long a load balancer may take for its PROXY header." },
+	{ .name = "timeouts/client_name_s", .type = CONF_INT, .offset = AT(timeouts.client_name_s), .fallback = "5", .min = 0, .max = 60, .unit = "s",
+	  .about = "How long looking up a client's name may take, from its connection on; the greeting never waits for it. 0: names are not looked up." },
 	{ .name = "spool/directory", .type = CONF_STR, .offset = AT(spool.directory), .fallback = "/var/tmp", .min = 1, .max = 4000, .unit = "",
 	  .about = "Where messages in flight go that are too large for memory; the files are unlinked." },
 	{ .name = "spool/memory_bytes", .type = CONF_INT, .offset = AT(spool.memory_bytes), .fallback = "1048576", .min = 0, .max = 1e9, .unit = "octets",
 	  .about = "How much of one message stays in memory." },
-	{ .name = "bare_newline", .type = CONF_CHOICE, .offset = AT(bare_newline), .fallback = "normalize", .unit = "", .choices = "normalize|reject",
-	  .about = "A CR or LF that stands alone: made a proper line end in mail data, or refused with 550 5.5.2. Neither ever ends a message." },
+	{ .name = "bare_newline", .type = CONF_CHOICE, .offset = AT(bare_newline), .fallback = "normalize", .unit = "", .choices = "normalize|reject|note",
+	  .about = "A CR or LF that stands alone: normalize makes it a proper line end in mail data and refuses it in a command, reject refuses both with 550 5.5.2, note takes a lone LF for the end of a command too. None of them ever ends a message with it." },
+	{ .name = "bare_newline_exceptions", .type = CONF_LIST, .offset = AT(bare_newline_exceptions), .fallback = "[]", .max = 100, .unit = "", .table = &exception_table,
+	  .about = "Clients for which another policy than bare_newline holds; the first that fits counts." },
+	{ .name = "dns/servers", .type = CONF_STRS, .offset = AT(dns_servers), .fallback = "[]", .max = 8, .unit = "",
+	  .about = "Name servers, ADDRESS or ADDRESS:PORT; none stands for those of /etc/resolv.conf." },
 	{ .name = "received", .type = CONF_BOOL, .offset = AT(received), .fallback = "true", .unit = "",
 	  .about = "Add a Received field, as RFC 5321 4.4 asks of a relay." },
 	{ .name = "chunking", .type = CONF_BOOL, .offset = AT(chunking), .fallback = "true", .unit = "",

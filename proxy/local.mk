@@ -3,10 +3,21 @@ sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
+	proxy/control/decay.c \
+	proxy/control/decay.h \
+	proxy/control/keyed_hash.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/listen/client_name.c \
+	proxy/listen/client_name.h \
+	proxy/listen/front.c \
+	proxy/listen/front.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
+	proxy/listen/proxy_header.c \
+	proxy/listen/proxy_header.h \
+	proxy/listen/proxy_wait.c \
+	proxy/listen/proxy_wait.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -17,11 +28,18 @@ weir_proxy_SOURCES = \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/bdat.c \
+	proxy/resolver.c \
+	proxy/resolver.h \
+	proxy/smtp/command_xclient.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
+	proxy/smtp/findings.c \
+	proxy/smtp/findings.h \
+	proxy/smtp/identity.c \
+	proxy/smtp/identity.h \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
@@ -29,6 +47,8 @@ weir_proxy_SOURCES = \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
 	proxy/smtp/transaction.c \
+	proxy/smtp/xclient.c \
+	proxy/smtp/xclient.h \
 	proxy/sockets.c \
 	proxy/sockets.h \
 	proxy/spool.c \
@@ -51,7 +71,9 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
+check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -65,6 +87,11 @@ check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_proxy_header
+check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
+	proxy/listen/proxy_header.c
+check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
@@ -73,6 +100,11 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/proxy_header/v1 \
+	tests/fuzz/corpus/proxy_header/v1_unknown \
+	tests/fuzz/corpus/proxy_header/v2_crc \
+	tests/fuzz/corpus/proxy_header/v2_local \
+	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -81,4 +113,9 @@ noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_proxy_header
+fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
+fuzz_proxy_header_LDADD = $(WEIR_LIBS)
+fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -62,7 +62,12 @@ void received_write(const struct received *r, struct buf *b)
 
 	buf_add(b, SLICE("Received: from "));
 	add_name(b, r->helo.n > 0 ? r->helo : SLICE("unknown"), r->utf8);
-	buf_add(b, r->client->family == AF_INET6 ? SLICE(" ([IPv6:") : SLICE(" (["));
+	buf_add(b, SLICE(" ("));
+	if (r->client_name.n > 0) {
+		add_name(b, r->client_name, false);
+		buf_addc(b, ' ');
+	}
+	buf_add(b, r->client->family == AF_INET6 ? SLICE("[IPv6:") : SLICE("["));
 	buf_add(b, slice_z(address_text(r->client, text)));
 	buf_add(b, SLICE("])\r\n\tby "));
 	buf_add(b, r->by);

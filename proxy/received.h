@@ -12,6 +12,7 @@
 
 struct received {
 	struct slice helo, by, id;
+	struct slice client_name; /* verified; .p NULL where there is none */
 	const struct address *client;
 	struct slice only_recipient; /* .p NULL where there are several: none of them is told of
 					the others */

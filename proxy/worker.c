@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/client_name.h"
 #include "proxy/listen/listener.h"
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
@@ -24,6 +25,12 @@ void worker_ended(struct worker *w, struct session *s)
 	TAILQ_INSERT_TAIL(&w->ended, s, link);
 	w->count--;
 	event_active(w->reap, EV_TIMEOUT, 0);
+}
+
+void worker_released(struct worker *w)
+{
+	w->count--;
+	leave_if_empty(w);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -78,6 +85,7 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
 		next = TAILQ_NEXT(s, link);
 		session_drain(s);
 	}
+	listeners_drop_waiting(w->listeners);
 	worker_leave(w);
 }
 
@@ -150,6 +158,10 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}
+	/* Mail goes on without names. */
+	if (w->settings->timeouts.client_name_s > 0 &&
+	    (w->names = names_new(w->base, w->settings, &e)) == NULL)
+		log_event(LOG_LEVEL_WARN, "client_names", "error", e.text, NULL);
 	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
 }
 
@@ -172,6 +184,7 @@ static void worker_clear(struct worker *w)
 	}
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
+	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->stop);

@@ -24,6 +24,7 @@ struct worker {
 	int slot;
 	struct filters *filters;
 	struct upstream *upstream;
+	struct names *names;                 /* NULL: clients' names are not looked up */
 	struct session_list sessions, ended; /* ended: to be freed when the loop comes round */
 	size_t count;
 	struct event *reap;
@@ -54,6 +55,9 @@ void worker_hold_signals(sigset_t *were);
 
 /* A session is over: it is freed once the loop comes round, and counts no more. */
 void worker_ended(struct worker *w, struct session *s);
+
+/* Something that was counted in `count` beside the sessions is over. */
+void worker_released(struct worker *w);
 
 /* Accept no more; the end comes with the last session. */
 void worker_leave(struct worker *w);

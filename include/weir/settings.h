@@ -8,9 +8,15 @@
 
 #include "weir/conf.h"
 
+/* What happens to a client that breaks the rules of SMTP in a way that no honest one does. */
+enum protocol_violations { VIOLATIONS_CLOSE, VIOLATIONS_NOTE };
+
 struct listen_settings {
 	struct endpoint address;
 	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
+	struct conf_networks proxy_from;   /* who must begin with a PROXY header */
+	struct conf_networks xclient_from; /* who may say XCLIENT */
+	int protocol_violations;           /* enum protocol_violations */
 };
 
 enum on_failure {
@@ -35,7 +41,12 @@ struct backend_settings {
 	int chunking;             /* enum chunking: BDAT towards it */
 };
 
-enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };
+
+struct bare_newline_exception {
+	struct conf_networks from;
+	int policy; /* enum bare_newline */
+};
 
 struct proxy_settings {
 	char *hostname;             /* never "" after loading: the machine's name stands in */
@@ -52,14 +63,18 @@ struct proxy_settings {
 		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */
+		int64_t proxy_header_s;
+		int64_t client_name_s; /* 0: names are not looked up */
 	} timeouts;
 	struct {
 		char *directory;
 		int64_t memory_bytes; /* of one message, before it goes to a file */
 	} spool;
-	int bare_newline; /* enum bare_newline */
-	bool received;    /* add a Received field */
-	bool chunking;    /* offer CHUNKING to clients */
+	int bare_newline;                          /* enum bare_newline */
+	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
+	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
+	bool received;                /* add a Received field */
+	bool chunking;                /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;
 	int64_t workers; /* 0: one for each core */

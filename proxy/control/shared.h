@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "weir/net.h"
+#include "proxy/control/decay.h"
 
 #define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
 #define SHARED_CLIENTS 16384
@@ -30,6 +30,7 @@ struct shared {
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
+	struct decay decay;
 	struct shared_slot slots[SHARED_SLOTS];
 };
 
@@ -48,9 +49,14 @@ size_t shared_free_slots(const struct shared *s);
 struct shared_sums shared_sum(const struct shared *s);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
-/* Count one session in, unless a limit is reached. */
+/* Count one session in, unless a limit is reached. client NULL: who he is will be known later. */
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max);
+/* client NULL: it was never known who he is. */
 void shared_leave(struct shared *s, int slot, const struct address *client);
+/* For a session that is counted in already: now it is known that it is this client's, or not his
+ * any more. False: he has as many as he may. */
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max);
+void shared_part(struct shared *s, int slot, const struct address *client);
 
 #endif

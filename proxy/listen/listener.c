@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/listen/front.h"
+#include "proxy/listen/proxy_wait.h"
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
 
@@ -22,28 +24,57 @@ static void turn_away(int fd, struct slice words)
 	close(fd);
 }
 
-static void take(struct listener *l, int fd, const struct address *client)
+static void turn_away_full(int fd, const struct address *client)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text), "why",
+	    "sessions_per_client", NULL);
+	turn_away(fd, SLICE("421 4.7.0 Too many connections from your address\r\n"));
+}
+
+void listener_welcome(struct listener *l, int fd, const struct address *client, struct front *front)
+{
+	struct worker *w = l->worker;
+
+	if (shared_join(
+		w->shared, w->slot, client, (uint64_t)w->settings->limits.sessions_per_client)) {
+		session_start(w, l, fd, client, front); /* counts out, whatever happens */
+		return;
+	}
+	shared_leave(w->shared, w->slot, NULL);
+	front_free(&front);
+	turn_away_full(fd, client);
+}
+
+static void take(struct listener *l, int fd, const struct address *peer)
 {
 	const struct proxy_settings *p = l->worker->settings;
 	struct worker *w = l->worker;
+	/* Behind a load balancer the client is not known yet, and the balancer is none. */
+	bool behind = conf_networks_have(&l->settings->proxy_from, peer);
 	char text[ADDRESS_TEXT_MAX];
 	int one = 1;
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	switch (shared_enter(w->shared, w->slot, client, (uint64_t)p->limits.sessions,
+	switch (shared_enter(w->shared, w->slot, behind ? NULL : peer, (uint64_t)p->limits.sessions,
 	    (uint64_t)p->limits.sessions_per_client)) {
 	case SHARED_WELCOME:
-		session_start(w, l, fd, client); /* counts the client out, whatever happens */
+		if (behind)
+			proxy_wait(l, fd, peer);
+		else
+			session_start(w, l, fd, peer, NULL);
 		return;
 	case SHARED_FULL:
-		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text),
-		    "why", "sessions", NULL);
-		turn_away(fd, SLICE("421 4.3.2 Too many connections, try again later\r\n"));
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(peer, text), "why",
+		    "sessions", NULL);
+		/* A balancer is told nothing before its header is there. */
+		turn_away(fd,
+		    behind ? SLICE("")
+			   : SLICE("421 4.3.2 Too many connections, try again later\r\n"));
 		return;
 	case SHARED_CLIENT_FULL:
-		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(client, text),
-		    "why", "sessions_per_client", NULL);
-		turn_away(fd, SLICE("421 4.7.0 Too many connections from your address\r\n"));
+		turn_away_full(fd, peer);
 		return;
 	}
 }
@@ -121,6 +152,7 @@ struct listeners *listeners_new(struct worker *w, const struct worker_socket *so
 		free(l);
 		return NULL;
 	}
+	TAILQ_INIT(&l->waiting);
 	for (; l->n < n; l->n++)
 		if (listener_init(&l->v[l->n], w, &sockets[l->n]) < 0) {
 			l->n++;
@@ -144,11 +176,17 @@ void listeners_stop(struct listeners *l)
 	}
 }
 
+void listeners_drop_waiting(struct listeners *l)
+{
+	proxy_wait_end(&l->waiting);
+}
+
 void listeners_free(struct listeners **l)
 {
 	if (*l == NULL)
 		return;
 	listeners_stop(*l);
+	listeners_drop_waiting(*l);
 	free((*l)->v);
 	free(*l);
 	*l = NULL;

@@ -5,7 +5,12 @@
 #ifndef PROXY_LISTEN_LISTENER_H
 #define PROXY_LISTEN_LISTENER_H
 
+#include <sys/queue.h>
+
 #include "proxy/worker.h"
+
+struct front;
+TAILQ_HEAD(proxy_waiting, proxy_wait);
 
 struct listener {
 	struct worker *worker;
@@ -19,6 +24,7 @@ struct listener {
 struct listeners {
 	struct listener *v;
 	size_t n;
+	struct proxy_waiting waiting; /* connections whose PROXY header is not there yet */
 };
 
 /* NULL without memory. Takes the sockets over. */
@@ -26,5 +32,11 @@ struct listeners *listeners_new(struct worker *w, const struct worker_socket *so
 /* Accept nothing more, and close the sockets; sessions may still look at their listener. */
 void listeners_stop(struct listeners *l);
 void listeners_free(struct listeners **l);
+/* Drop the connections that are no sessions yet. */
+void listeners_drop_waiting(struct listeners *l);
+/* A connection that is counted in (shared_enter, client NULL) has turned out to be this client's:
+ * a session, or 421 where he has too many. Takes fd and front (NULL: nothing was told). */
+void listener_welcome(
+    struct listener *l, int fd, const struct address *client, struct front *front);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "findings.h"
+#include "identity.h"
 #include "weir/log.h"
 #include "weir/smtp_syntax.h"
 
@@ -70,18 +72,19 @@ static void on_connect(const struct chain_answer *a, void *arg)
  * costs them nothing (W114). */
 static void ask_filters(struct session *s)
 {
-	char name[ADDRESS_TEXT_MAX + 2];
-	struct buf b = BUF_ON(name);
+	const char *name = identity_name(s);
+	char literal[ADDRESS_TEXT_MAX + 2] = "";
+	struct buf b = BUF_ON(literal);
 
-	name[0] = '\0';
 	s->busy = true;
 	if (s->introduced) {
 		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
 		return;
 	}
 	filters_introduce(s);
-	buf_addf(&b, "[%s]", s->client_text);
-	chain_connect(s->chain, buf_slice(&b), &s->client, on_connect, s);
+	buf_addf(&b, s->client.family == AF_UNSPEC ? "%s" : "[%s]", s->client_text);
+	chain_connect(
+	    s->chain, name != NULL ? slice_z(name) : buf_slice(&b), &s->client, on_connect, s);
 }
 
 static void hello(struct session *s, struct slice name, bool esmtp)
@@ -90,6 +93,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 
 	name = slice_trim(name);
 	if (!smtp_helo_valid(name)) {
+		found(s, FOUND_HELO_SYNTAX);
 		session_say(s, SLICE("501 5.5.4 A domain or address literal must follow\r\n"));
 		return;
 	}
@@ -100,6 +104,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 	}
 	/* A hello in a transaction ends it (RFC 5321 4.1.4; W72). */
 	transaction_abort(s);
+	found_helo(s, name);
 	free(s->helo);
 	s->helo = copy;
 	s->esmtp = esmtp;
@@ -108,7 +113,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 		s->refusal = NULL;
 	}
 	if (session_filtered(s) && s->refusal == NULL)
-		ask_filters(s);
+		identity_await(s, ask_filters);
 	else
 		offer_greet(s);
 }
@@ -189,6 +194,7 @@ static const struct command {
 	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
 	{ SLICE("AUTH"), ANY, LAST, command_off },
 	{ SLICE("BDAT"), ANY, 0, command_bdat },
+	{ SLICE("XCLIENT"), ANY, 0, command_xclient },
 };
 
 static const struct command *command_find(struct slice verb)
@@ -206,7 +212,7 @@ static bool foreign_verb(struct slice verb)
 {
 	static const struct slice verbs[] = { SLICE("CONNECT"), SLICE("GET"), SLICE("POST"),
 		SLICE("PUT"), SLICE("HEAD"), SLICE("OPTIONS"), SLICE("DELETE"), SLICE("PATCH"),
-		SLICE("TRACE") };
+		SLICE("TRACE"), SLICE("PROXY") };
 
 	for (size_t i = 0; i < COUNT(verbs); i++)
 		if (slice_ieq(verb, verbs[i]))
@@ -236,12 +242,25 @@ static void on_unknown(const struct chain_answer *a, void *arg)
 	session_done(s);
 }
 
+/* What of this is no command of any mail client; FOUND_COUNT: nothing. */
+static enum found no_smtp(struct slice line, struct slice verb)
+{
+	if (line.n == 0)
+		return FOUND_COUNT;
+	if (foreign_verb(verb))
+		return FOUND_FOREIGN;
+	if (field_like(line))
+		return FOUND_HEADER_FIELD;
+	return ascii_alpha(line.p[0]) ? FOUND_COUNT : FOUND_NO_COMMAND;
+}
+
 static void run_unknown(struct session *s, struct slice line, struct slice verb)
 {
-	if (line.n > 0 && (!ascii_alpha(line.p[0]) || foreign_verb(verb) || field_like(line))) {
-		log_event(LOG_LEVEL_INFO, "no_smtp", "id", s->id, "client", s->client_text, NULL);
+	enum found what = no_smtp(line, verb);
+
+	if (what != FOUND_COUNT && found_violation(s, what)) {
 		session_bye(s, SLICE("221 2.7.0 I speak SMTP only\r\n"));
-	} else if (line.n > 0 && session_filtered(s) && s->introduced) {
+	} else if (what == FOUND_COUNT && line.n > 0 && session_filtered(s) && s->introduced) {
 		s->busy = true;
 		chain_unknown(s->chain, line, on_unknown, s);
 	} else {
@@ -263,6 +282,7 @@ void command_run(struct session *s, struct slice line)
 	const struct command *c = command_find(verb);
 
 	if (!slice_utf8(line)) {
+		found(s, FOUND_NO_UTF8);
 		session_say(s, SLICE("500 5.5.2 Not UTF-8\r\n"));
 		return;
 	}
@@ -273,7 +293,7 @@ void command_run(struct session *s, struct slice line)
 	/* W31; who said HELO may send nothing ahead at all (W32). */
 	if (((c->flags & LAST) ||
 		(s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
-	    session_has_input(s)) {
+	    session_has_input(s) && found_violation(s, FOUND_PIPELINING)) {
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;
 	}

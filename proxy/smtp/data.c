@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "identity.h"
 #include "intake.h"
 
 #include <stdio.h>
@@ -44,7 +45,7 @@ void command_data(struct session *s, struct slice argument)
 	else if (s->state != SESSION_RCPT)
 		session_say(s, SLICE("503 5.5.1 MAIL and RCPT must come first\r\n"));
 	else if (!session_filtered(s) || s->discard)
-		data_begin(s);
+		identity_await(s, data_begin); /* the Received field names the client */
 	else {
 		s->busy = true;
 		chain_data(s->chain, on_data, s);
@@ -146,6 +147,7 @@ void data_end(struct session *s)
 		data_discard(s, true);
 	} else if (session_filtered(s)) {
 		s->busy = true;
+		filters_findings(s);
 		chain_end(s->chain, &s->mail, on_verdict, s);
 	} else {
 		data_relay(s);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "findings.h"
+#include "identity.h"
 #include "weir/log.h"
 
 bool session_filtered(const struct session *s)
@@ -19,35 +21,32 @@ bool filters_open(struct session *s)
 	return s->chain != NULL || s->settings->filters.n == 0;
 }
 
-static struct slice client_name(const struct session *s, struct buf *b)
-{
-	b->p[0] = '\0';
-	buf_addf(b, "[%s]", s->client_text);
-	return buf_slice(b);
-}
-
 /* Macros that hold for the whole session, with the names and forms of the reference. */
 void filters_introduce(struct session *s)
 {
-	char name[ADDRESS_TEXT_MAX + 2], port[8];
-	struct buf b = BUF_ON(name);
-	struct slice client = client_name(s, &b);
 	const char *daemon = s->listener->settings->name;
 	char endpoint[ENDPOINT_TEXT_MAX];
 
-	(void)snprintf(port, sizeof(port), "%u", (unsigned)s->client.port);
 	if (daemon[0] == '\0')
 		daemon = endpoint_text(&s->listener->settings->address, endpoint);
 	chain_macro(s->chain, "j", slice_z(s->settings->hostname));
 	chain_macro(s->chain, "v", SLICE("Weir " PACKAGE_VERSION));
-	chain_macro(s->chain, "_", client);
 	chain_macro(s->chain, "{daemon_name}", slice_z(daemon));
 	chain_macro(s->chain, "{daemon_addr}", slice_z(s->listener->address));
 	chain_macro(s->chain, "{if_addr}", slice_z(s->listener->address));
-	chain_macro(s->chain, "{client_addr}", slice_z(s->client_text));
-	chain_macro(s->chain, "{client_name}", client);
-	chain_macro(s->chain, "{client_port}", slice_z(port));
+	identity_macros(s);
 	s->introduced = true;
+}
+
+/* Always told, so that a filter knows the difference between a clean client and a front that looks
+ * for nothing. */
+void filters_findings(struct session *s)
+{
+	char text[512] = "";
+	struct buf b = BUF_ON(text);
+
+	findings_text(s->findings, &b);
+	chain_macro(s->chain, "{weir_findings}", buf_slice(&b));
 }
 
 void filters_transaction(struct session *s, struct slice domain)
@@ -55,6 +54,7 @@ void filters_transaction(struct session *s, struct slice domain)
 	chain_macro(s->chain, "i", slice_z(s->mail.id));
 	chain_macro(s->chain, "{mail_host}", domain);
 	chain_macro(s->chain, "{mail_mailer}", SLICE("esmtp"));
+	filters_findings(s);
 }
 
 void filters_recipient(struct session *s, struct slice domain)

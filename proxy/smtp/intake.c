@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include "findings.h"
+#include "identity.h"
 #include "intake.h"
 
 #include <stdlib.h>
@@ -129,6 +131,7 @@ static void add_received(struct session *s)
 	char text[RECEIVED_MAX];
 	struct buf b = BUF_ON(text);
 	struct received r = { .helo = slice_z(s->helo),
+		.client_name = slice_z(identity_name(s)),
 		.by = slice_z(s->settings->hostname),
 		.id = slice_z(s->mail.id),
 		.client = &s->client,
@@ -316,11 +319,32 @@ static void complete(struct session *s)
 		add(s, SLICE("\r\n"));
 }
 
+/* Each message has its own line: the policy may be to be changed for this client. */
+static void note_newlines(struct session *s)
+{
+	static const char *const policies[] = { [BARE_NEWLINE_NORMALIZE] = "normalize",
+		[BARE_NEWLINE_REJECT] = "reject",
+		[BARE_NEWLINE_NOTE] = "note" };
+	const struct smtp_data_decoder *d = &s->intake->decoder;
+
+	found(s, FOUND_BARE_NEWLINE);
+	log_event(LOG_LEVEL_INFO, "bare_newline", "id", s->mail.id, "client", s->client_text,
+	    "what",
+	    d->bare_cr && d->bare_lf ? "cr,lf"
+		: d->bare_cr         ? "cr"
+				     : "lf",
+	    "policy", policies[s->bare_newline], NULL);
+}
+
 bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
 	complete(s);
+	if (c->decoder.bare_cr || c->decoder.bare_lf)
+		note_newlines(s);
+	if (c->decoder.nul)
+		found(s, FOUND_NUL);
 	if (!c->refused && !c->in_body) {
 		add_field(s);
 		bytes_free(&c->header);
@@ -329,8 +353,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 	}
 	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
-	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
-	    (c->decoder.bare_cr || c->decoder.bare_lf))
+	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
 	if (!c->refused)
 		return true;

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "session.h"
+#include "xclient.h"
 
 /* ---- the backends' abilities -------------------------------------------------------------- */
 
@@ -29,6 +30,17 @@ static void value_size(const struct session *s, struct bytes *out)
 	(void)bytes_addf(out, " %lld", (long long)size);
 }
 
+static bool when_xclient(const struct session *s)
+{
+	return s->may_xclient;
+}
+
+static void value_xclient(const struct session *s, struct bytes *out)
+{
+	(void)s;
+	(void)bytes_add(out, SLICE(" " XCLIENT_ATTRIBUTES));
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 /* One line of the EHLO reply each, in this order. extension: it is promised only where the backends
@@ -47,6 +59,7 @@ static const struct offer {
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
+	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
 };
 
 void offer_greet(struct session *s)

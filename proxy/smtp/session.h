@@ -30,6 +30,9 @@ enum session_state {
 
 struct intake;
 struct bdat;
+struct front;
+struct client_name;
+struct name_query;
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -42,6 +45,13 @@ struct session {
 	struct address client;
 	char client_text[ADDRESS_TEXT_MAX];
 	char id[20];
+	struct front *front;              /* NULL: nobody in front of us told anything */
+	struct client_name *name;         /* NULL: not known (yet), see name_query */
+	struct name_query *name_query;    /* it is being looked up */
+	void (*named)(struct session *s); /* who waits for it */
+	int bare_newline;                 /* enum bare_newline, as it holds for this client */
+	unsigned findings;                /* bits of enum found */
+	bool may_xclient;
 	char *helo;
 	enum session_state state;
 	unsigned offered;             /* enum extension, as EHLO said */
@@ -69,9 +79,9 @@ struct session {
 	int64_t begun_ms;
 };
 
-/* Counted in already (shared_enter); takes fd. */
-void session_start(
-    struct worker *w, const struct listener *l, int fd, const struct address *client);
+/* Counted in already (shared_enter); takes fd and front (NULL: nothing was told). */
+void session_start(struct worker *w, const struct listener *l, int fd, const struct address *client,
+    struct front *front);
 void session_end(struct session *s);
 void session_free(struct session *s);
 /* Between commands and transactions: 421. Else as soon as that is so. */
@@ -84,6 +94,8 @@ void session_cut(struct session *s);
 /* Queue a reply: whole lines with CR LF. 421 and 521 close (W49); 5yz counts as an error. */
 void session_say(struct session *s, struct slice wire);
 void session_reply(struct session *s, const struct smtp_reply *r);
+/* 220 with our name. */
+void session_greeting(struct session *s);
 /* Say it, then close. */
 void session_bye(struct session *s, struct slice wire);
 /* The command that made the session busy is answered: go on. */
@@ -113,6 +125,8 @@ bool session_filtered(const struct session *s);
 bool filters_open(struct session *s);
 void filters_introduce(struct session *s);
 void filters_transaction(struct session *s, struct slice domain);
+/* What was found so far, for the events to come. */
+void filters_findings(struct session *s);
 void filters_recipient(struct session *s, struct slice domain);
 /* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
 bool filters_refused(struct session *s, const struct chain_answer *a);
@@ -120,6 +134,9 @@ bool filters_refused(struct session *s, const struct chain_answer *a);
 /* mail_commands.c */
 void command_mail(struct session *s, struct slice argument);
 void command_rcpt(struct session *s, struct slice argument);
+
+/* command_xclient.c */
+void command_xclient(struct session *s, struct slice argument);
 
 /* data.c */
 void command_data(struct session *s, struct slice argument);

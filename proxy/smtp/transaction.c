@@ -1,9 +1,12 @@
 #include "config.h"
 
+#include "findings.h"
+#include "identity.h"
 #include "intake.h"
 
 #include <assert.h>
 
+#include "proxy/listen/front.h"
 #include "weir/log.h"
 
 static void log_reply(struct log_line *l, const struct smtp_reply *reply)
@@ -24,8 +27,23 @@ static void log_envelope(struct log_line *l, const struct session *s)
 	buf_addf(&b, "<%s>", s->mail.reverse_path != NULL ? s->mail.reverse_path : "");
 	log_z(l, "id", s->mail.id);
 	log_z(l, "client", s->client_text);
+	log_z(l, "client_name", identity_name(s));
 	log_z(l, "helo", s->helo);
 	log_z(l, "from", path);
+}
+
+/* Only where there is something to say. */
+static void log_findings(struct log_line *l, const struct session *s)
+{
+	char text[512] = "";
+	struct buf b = BUF_ON(text);
+
+	if (s->front != NULL && s->front->unique_id != NULL)
+		log_z(l, "front_id", s->front->unique_id);
+	if (s->findings == 0)
+		return;
+	findings_text(s->findings, &b);
+	log_z(l, "findings", text);
 }
 
 void transaction_log(struct session *s, const struct verdict_line *v)
@@ -45,6 +63,7 @@ void transaction_log(struct session *s, const struct verdict_line *v)
 	log_z(&l, "filter", s->filter[0] != '\0' ? s->filter : NULL);
 	log_z(&l, "action", v->action);
 	log_reply(&l, v->reply);
+	log_findings(&l, s);
 	log_int(&l, "ms", clock_ms() - s->begun_ms);
 	log_end(&l);
 }

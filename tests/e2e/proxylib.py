@@ -38,7 +38,7 @@ class Proxy:
                 "control": "unix:proxy.ctl",
                 "user": "",
                 "workers": 1,
-                "timeouts": {"soft_error_ms": 0, "drain_s": 5},
+                "timeouts": {"soft_error_ms": 0, "drain_s": 5, "client_name_s": 0},
             }, settings),
             "log": {"to": self.log_path, "level": "debug", **(log or {})},
         }

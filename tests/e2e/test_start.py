@@ -39,9 +39,9 @@ class Place:
         self.settings.update(more)
         (self.folder / "weir.json").write_text(json.dumps(self.settings, indent=1))
 
-    def run(self, name, *arguments, **options):
+    def run(self, name, *arguments, folder=BUILD, **options):
         """A start that fails: it ends by itself."""
-        return subprocess.run([BUILD / name, "-c", "weir.json", *arguments], cwd=self.folder, capture_output=True, text=True,
+        return subprocess.run([folder / name, "-c", "weir.json", *arguments], cwd=self.folder, capture_output=True, text=True,
                               timeout=60, **options)
 
     def start(self, name, control):
@@ -152,7 +152,9 @@ def as_nobody(place, name):
     for path in [place.sockets, place.folder / "store"]:
         path.mkdir(exist_ok=True)
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
-    return place.run(name, "-f", user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    # He may have no way to where we were built.
+    shutil.copy(BUILD / name, place.folder / name)
+    return place.run(name, "-f", folder=place.folder, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
 
 
 @as_root
