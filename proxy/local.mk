@@ -63,6 +63,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/probe.c \
+	proxy/upstream/probe.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -99,6 +101,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/proxy_header/v1 \
 	tests/fuzz/corpus/proxy_header/v1_unknown \

@@ -41,6 +41,17 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 	}
 }
 
+unsigned parameters_need(const char *parameters)
+{
+	unsigned need = 0;
+
+	if (parameters_have(parameters, SLICE("BODY=8BITMIME")))
+		need |= EXTENSION_8BITMIME;
+	if (parameters_have(parameters, SLICE("SMTPUTF8")))
+		need |= EXTENSION_SMTPUTF8;
+	return need;
+}
+
 bool parameters_have(const char *parameters, struct slice wanted)
 {
 	struct slice rest = slice_z(parameters);
