@@ -125,6 +125,21 @@ static void check_dns(const struct settings *s, struct findings *f)
 	}
 }
 
+/* Who is trusted to say for whom he speaks says what he likes. */
+static void check_trust(const struct settings *s, size_t listener, const char *setting,
+    const struct conf_networks *from, struct findings *f)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		char pointer[96];
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/%s/from/%zu", listener,
+		    setting, i);
+		if (from->v[i].prefix == 0)
+			json_finding(f, FINDING_WARNING, &s->file, pointer, false,
+			    "everybody may say who he is: name the networks of those you trust");
+	}
+}
+
 /* Without an address there is nobody to trust. */
 static void check_listeners(const struct settings *s, struct findings *f)
 {
@@ -133,6 +148,8 @@ static void check_listeners(const struct settings *s, struct findings *f)
 	for (size_t i = 0; i < s->proxy.listen.n; i++) {
 		char pointer[64];
 
+		check_trust(s, i, "proxy_protocol", &l[i].proxy_from, f);
+		check_trust(s, i, "xclient", &l[i].xclient_from, f);
 		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/address", i);
 		if (l[i].address.local && (l[i].proxy_from.n > 0 || l[i].xclient_from.n > 0))
 			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
@@ -177,6 +194,7 @@ static void check_whole(const struct settings *s, struct findings *f)
 	check_sockets(s, f);
 	check_listeners(s, f);
 	check_dns(s, f);
+	settings_tls_check(s, f);
 	if (strncmp(s->milterd.store, "lmdb:", 5) != 0 || s->milterd.store[5] == '\0')
 		json_finding(f, FINDING_ERROR, &s->file, "/milterd/store", false,
 		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);
@@ -189,8 +207,7 @@ static void check_whole(const struct settings *s, struct findings *f)
 		    "is more than message_bytes");
 }
 
-/* Take a relative path from the folder that the file lies in; prefix ("lmdb:") stays in front. */
-static int anchor(char **text, const char *prefix, const char *folder, struct findings *f)
+int settings_anchor(char **text, const char *prefix, const char *folder, struct findings *f)
 {
 	size_t skip = strncmp(*text, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
 	struct bytes b = { 0 };
@@ -235,18 +252,19 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 	char *folder = folder_of(path);
 	struct filter_settings *filter = s->proxy.filters.v;
 
-	anchor(&s->milterd.rules, "", folder, f);
-	anchor(&s->milterd.store, "lmdb:", folder, f);
-	anchor(&s->milterd.antivirus.database, "", folder, f);
-	anchor(&s->milterd.antivirus.scanner, "", folder, f);
-	anchor(&s->proxy.spool.directory, "", folder, f);
+	settings_anchor(&s->milterd.rules, "", folder, f);
+	settings_anchor(&s->milterd.store, "lmdb:", folder, f);
+	settings_anchor(&s->milterd.antivirus.database, "", folder, f);
+	settings_anchor(&s->milterd.antivirus.scanner, "", folder, f);
+	settings_anchor(&s->proxy.spool.directory, "", folder, f);
 	if (strcmp(s->log.to, "stderr") != 0 && strcmp(s->log.to, "syslog") != 0)
-		anchor(&s->log.to, "", folder, f);
+		settings_anchor(&s->log.to, "", folder, f);
 	anchor_socket(&s->milterd.socket, folder, f);
 	anchor_socket(&s->milterd.control, folder, f);
 	anchor_socket(&s->proxy.control, folder, f);
 	for (size_t i = 0; i < s->proxy.filters.n; i++)
 		anchor_socket(&filter[i].socket, folder, f);
+	settings_tls_anchor(&s->proxy, folder, f);
 	free(folder);
 }
 

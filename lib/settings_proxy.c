@@ -2,6 +2,19 @@
 
 #include "settings_tables.h"
 
+#define AT(member) offsetof(struct certificate_settings, member)
+/* clang-format off */
+static const struct conf_field certificate_fields[] = {
+	{ .name = "chain", .type = CONF_STR, .offset = AT(chain), .fallback = NULL, .min = 1, .max = 4000, .unit = "",
+	  .about = "PEM file: the server's certificate, then those that lead to its root." },
+	{ .name = "key", .type = CONF_STR, .offset = AT(key), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the private key, without a pass phrase; empty: it stands in chain too." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table certificate_table = { "certificates", certificate_fields,
+	COUNT(certificate_fields), sizeof(struct certificate_settings) };
+
 #define AT(member) offsetof(struct listen_settings, member)
 /* clang-format off */
 static const struct conf_field listen_fields[] = {
@@ -15,6 +28,18 @@ static const struct conf_field listen_fields[] = {
 	  .about = "Networks of clients that may say for whom they speak, with XCLIENT." },
 	{ .name = "protocol_violations", .type = CONF_CHOICE, .offset = AT(protocol_violations), .fallback = "close", .unit = "", .choices = "close|note",
 	  .about = "What early talk, commands sent ahead where RFC 2920 forbids it, and what is no SMTP lead to: the end of the session, or no more than a note in the log and for the filters." },
+	{ .name = "tls", .type = CONF_CHOICE, .offset = AT(tls), .fallback = "off", .unit = "", .choices = "off|offer|require|implicit",
+	  .about = "STARTTLS is not there, is offered, or must come before mail; implicit: TLS from the first octet, as on port 465." },
+	{ .name = "certificates", .type = CONF_LIST, .offset = AT(certificates), .fallback = "[]", .max = 64, .unit = "", .table = &certificate_table,
+	  .about = "What TLS shows of us: the first is the default, the others are chosen by the name that the client asks for; RSA and ECDSA of one name stand side by side." },
+	{ .name = "tls_minimum", .type = CONF_CHOICE, .offset = AT(tls_minimum), .fallback = "1.2", .unit = "", .choices = "1.2|1.3",
+	  .about = "The oldest version of TLS that is spoken." },
+	{ .name = "tls_policy", .type = CONF_CHOICE, .offset = AT(tls_policy), .fallback = "intermediate", .unit = "", .choices = "modern|intermediate",
+	  .about = "Ciphers, groups and versions by the names of Mozilla's recommendations; modern is TLS 1.3 alone, whatever tls_minimum says." },
+	{ .name = "client_certificates", .type = CONF_CHOICE, .offset = AT(client_certificates), .fallback = "off", .unit = "", .choices = "off|ask",
+	  .about = "Ask clients for a certificate, never insist on it; filters see whose it is." },
+	{ .name = "client_ca", .type = CONF_STR, .offset = AT(client_ca), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the authorities that client certificates are checked against, for {verify}; empty: none is known." },
 };
 /* clang-format on */
 #undef AT
@@ -51,8 +76,22 @@ static const struct conf_field backend_fields[] = {
 	  .about = "The backend's name in the log; its key stands in." },
 	{ .name = "servers", .type = CONF_STRS, .offset = AT(servers), .fallback = NULL, .min = 1, .max = 64, .unit = "",
 	  .about = "SMTP servers, HOST:PORT, in order of preference: the next is asked when one cannot be reached." },
+	{ .name = "keep/connections", .type = CONF_INT, .offset = AT(keep.connections), .fallback = "20", .max = 10000, .unit = "",
+	  .about = "How many connections to a server each worker keeps for messages to come; 0: a connection for each message." },
+	{ .name = "keep/idle_s", .type = CONF_INT, .offset = AT(keep.idle_s), .fallback = "5", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a kept connection may wait for the next message; less than the backend itself waits (Postfix under stress: 10 s)." },
+	{ .name = "keep/messages", .type = CONF_INT, .offset = AT(keep.messages), .fallback = "500", .min = 1, .max = 1000000, .unit = "",
+	  .about = "How many transactions one connection carries before it ends." },
 	{ .name = "chunking", .type = CONF_CHOICE, .offset = AT(chunking), .fallback = "auto", .unit = "", .choices = "auto|off",
 	  .about = "Messages go by BDAT (RFC 3030) where a server lists CHUNKING, or always by DATA." },
+	{ .name = "tls", .type = CONF_CHOICE, .offset = AT(tls), .fallback = "off", .unit = "", .choices = "off|may|require|verify",
+	  .about = "TLS towards the servers: never, where it can be had, always, or always with a certificate that is good for the server's name." },
+	{ .name = "tls_implicit", .type = CONF_BOOL, .offset = AT(tls_implicit), .fallback = "false", .unit = "",
+	  .about = "TLS from the first octet, as on port 465, instead of STARTTLS; wants tls require or verify." },
+	{ .name = "tls_name", .type = CONF_STR, .offset = AT(tls_name), .fallback = "", .max = 255, .unit = "",
+	  .about = "The name that is asked for and verified; empty stands for the server's host." },
+	{ .name = "ca", .type = CONF_STR, .offset = AT(ca), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the authorities that tls verify trusts; empty: the system's." },
 };
 /* clang-format on */
 #undef AT
@@ -127,6 +166,8 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "How long a load balancer may take for its PROXY header." },
 	{ .name = "timeouts/client_name_s", .type = CONF_INT, .offset = AT(timeouts.client_name_s), .fallback = "5", .min = 0, .max = 60, .unit = "s",
 	  .about = "How long looking up a client's name may take, from its connection on; the greeting never waits for it. 0: names are not looked up." },
+	{ .name = "timeouts/tls_handshake_s", .type = CONF_INT, .offset = AT(timeouts.tls_handshake_s), .fallback = "30", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a client may take for the TLS handshake." },
 	{ .name = "spool/directory", .type = CONF_STR, .offset = AT(spool.directory), .fallback = "/var/tmp", .min = 1, .max = 4000, .unit = "",
 	  .about = "Where messages in flight go that are too large for memory; the files are unlinked." },
 	{ .name = "spool/memory_bytes", .type = CONF_INT, .offset = AT(spool.memory_bytes), .fallback = "1048576", .min = 0, .max = 1e9, .unit = "octets",

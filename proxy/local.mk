@@ -46,6 +46,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
+	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
 	proxy/smtp/xclient.c \
 	proxy/smtp/xclient.h \
@@ -55,6 +56,24 @@ weir_proxy_SOURCES = \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_tls.c \
+	proxy/stream_tls.h \
+	proxy/tls/client.c \
+	proxy/tls/client.h \
+	proxy/tls/facts.c \
+	proxy/tls/facts.h \
+	proxy/tls/identity.c \
+	proxy/tls/identity.h \
+	proxy/tls/policy.c \
+	proxy/tls/policy.h \
+	proxy/tls/server.c \
+	proxy/tls/server.h \
+	proxy/tls/store.c \
+	proxy/tls/store.h \
+	proxy/tls/tickets.c \
+	proxy/tls/tickets.h \
+	proxy/tls/words.c \
+	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
@@ -65,6 +84,12 @@ weir_proxy_SOURCES = \
 	proxy/upstream/parameters.h \
 	proxy/upstream/probe.c \
 	proxy/upstream/probe.h \
+	proxy/upstream/introduction.c \
+	proxy/upstream/introduction.h \
+	proxy/upstream/pool.c \
+	proxy/upstream/pool.h \
+	proxy/upstream/queue_id.c \
+	proxy/upstream/queue_id.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -76,6 +101,12 @@ weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
 check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_introduction check_queue_id
+check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
+	proxy/upstream/introduction.c
+check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
+check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -86,7 +117,8 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_proxy_header
@@ -94,7 +126,12 @@ check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
 	proxy/listen/proxy_header.c
 check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_xclient
+check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
+check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
+	tests/e2e/dnslib.py \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
@@ -102,12 +139,18 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_offer.py \
+	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_identity.py \
+	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/xclient/all \
+	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \
 	tests/fuzz/corpus/proxy_header/v1_unknown \
 	tests/fuzz/corpus/proxy_header/v2_crc \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
+	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -121,4 +164,9 @@ noinst_PROGRAMS += fuzz_proxy_header
 fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
 fuzz_proxy_header_LDADD = $(WEIR_LIBS)
 fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_xclient
+fuzz_xclient_SOURCES = tests/fuzz/fuzz_xclient.c proxy/smtp/xclient.c
+fuzz_xclient_LDADD = $(WEIR_LIBS)
+fuzz_xclient_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -197,12 +197,15 @@ static void worker_clear(struct worker *w)
 }
 
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count)
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls)
 {
 	struct worker w = { .settings = &settings->proxy,
 		.shared = shared,
 		.slot = slot,
-		.generation = atomic_load(&shared->generation) };
+		.generation = atomic_load(&shared->generation),
+		.certificates = tls->certificates,
+		.certificates_seen = atomic_load(&shared->certificates),
+		.tickets = tls->tickets };
 	int rc = worker_init(&w, sockets, count);
 
 	if (rc == 0)

@@ -11,6 +11,8 @@
 
 #include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
+#include "proxy/tls/store.h"
+#include "proxy/tls/tickets.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/settings.h"
 
@@ -35,6 +37,10 @@ struct worker {
 	unsigned generation; /* of the configuration; when there is a newer one, others accept */
 	bool draining;       /* sessions get 421 at their next idle point */
 	bool leaving;        /* no new ones; the loop ends with the last session */
+	struct tls_store *certificates; /* the master's, as they were at the fork, or newer */
+	unsigned certificates_seen;     /* shared->certificates, when they were looked at last */
+	unsigned certificates_version;  /* counts up when one was loaded anew */
+	struct ticket_secret *tickets;
 };
 
 /* A socket that is to be listened on: from the master. */
@@ -43,11 +49,17 @@ struct worker_socket {
 	const struct listen_settings *settings;
 };
 
+/* What TLS needs of the time before the fork. */
+struct worker_tls {
+	struct tls_store *certificates;
+	struct ticket_secret *tickets;
+};
+
 /* Run until told to stop; the sockets are closed when no more is accepted. Signals: SIGTERM and
  * SIGINT drain within drain_s; SIGUSR1 lets the sessions end by themselves (the next generation has
  * taken over). Returns the exit status. */
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count);
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls);
 
 /* Around the fork: hold back what a worker is told by signals, until worker_run has its handlers in
  * place. *were: the mask before; may be NULL. */

@@ -10,6 +10,15 @@
 
 /* What happens to a client that breaks the rules of SMTP in a way that no honest one does. */
 enum protocol_violations { VIOLATIONS_CLOSE, VIOLATIONS_NOTE };
+struct certificate_settings {
+	char *chain; /* PEM: the server's certificate first, then what leads to its root */
+	char *key;   /* PEM; "": it stands in `chain` too */
+};
+
+enum listen_tls { LISTEN_TLS_OFF, LISTEN_TLS_OFFER, LISTEN_TLS_REQUIRE, LISTEN_TLS_IMPLICIT };
+enum tls_minimum { TLS_MINIMUM_1_2, TLS_MINIMUM_1_3 };
+enum tls_policy { TLS_POLICY_MODERN, TLS_POLICY_INTERMEDIATE };
+enum client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_ASK };
 
 struct listen_settings {
 	struct endpoint address;
@@ -17,6 +26,11 @@ struct listen_settings {
 	struct conf_networks proxy_from;   /* who must begin with a PROXY header */
 	struct conf_networks xclient_from; /* who may say XCLIENT */
 	int protocol_violations;           /* enum protocol_violations */
+	int tls;                           /* enum listen_tls */
+	struct conf_items certificates; /* struct certificate_settings; the first is the default */
+	int tls_minimum, tls_policy;    /* enum tls_minimum, enum tls_policy */
+	int client_certificates;        /* enum client_certificates */
+	char *client_ca;                /* PEM; "": nobody's signature is known */
 };
 
 enum on_failure {
@@ -34,11 +48,19 @@ struct filter_settings {
 };
 
 enum chunking { CHUNKING_AUTO, CHUNKING_OFF };
+enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEND_TLS_VERIFY };
 
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
-	int chunking;             /* enum chunking: BDAT towards it */
+	struct {
+		int64_t connections, idle_s, messages;
+	} keep;            /* of connections from one message to the next */
+	int chunking;      /* enum chunking: BDAT towards it */
+	int tls;           /* enum backend_tls */
+	bool tls_implicit; /* TLS from the first octet, without STARTTLS */
+	char *tls_name;    /* in the certificate; "": the server's host */
+	char *ca;          /* PEM; "": the system's */
 };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };
@@ -66,6 +88,7 @@ struct proxy_settings {
 		int64_t min_data_rate; /* octets per second */
 		int64_t proxy_header_s;
 		int64_t client_name_s; /* 0: names are not looked up */
+		int64_t tls_handshake_s;
 	} timeouts;
 	struct {
 		char *directory;

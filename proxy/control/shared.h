@@ -27,6 +27,7 @@ struct shared {
 	_Atomic unsigned
 	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
+	_Atomic unsigned certificates; /* counts up when files of certificates were loaded anew */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;

@@ -3,6 +3,7 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "proxy/listen/front.h"
 #include "proxy/listen/proxy_wait.h"
 #include "proxy/smtp/session.h"
+#include "proxy/tls/server.h"
 #include "weir/log.h"
 
 /* Connections taken in one go before others get their turn. */
@@ -127,6 +129,46 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* ---- TLS ---------------------------------------------------------------------------------- */
+
+static int make_tls(struct listener *l)
+{
+	struct worker *w = l->worker;
+	const struct listen_settings *all = w->settings->listen.v;
+	const struct tls_listener *t = &w->certificates->v[l->settings - all];
+	SSL_CTX *fresh;
+	struct err e;
+
+	l->tls_version = w->certificates_version;
+	if (t->n == 0)
+		return 0;
+	fresh = tls_server_new(
+	    l->settings, t->identities, t->n, l->address, l->port, w->tickets, &e);
+	if (fresh == NULL) {
+		log_event(LOG_LEVEL_ERROR, "tls", "listener", l->address, "error", e.text, NULL);
+		return -1;
+	}
+	SSL_CTX_free(l->tls);
+	l->tls = fresh;
+	return 0;
+}
+
+SSL_CTX *listener_tls(struct listener *l)
+{
+	struct worker *w = l->worker;
+	unsigned now = atomic_load_explicit(&w->shared->certificates, memory_order_relaxed);
+
+	if (l->tls == NULL)
+		return NULL;
+	if (now != w->certificates_seen) {
+		w->certificates_seen = now;
+		w->certificates_version += tls_store_renew(w->certificates, false);
+	}
+	if (l->tls_version != w->certificates_version)
+		(void)make_tls(l); /* else the old one stays */
+	return l->tls;
+}
+
 static int listener_init(struct listener *l, struct worker *w, const struct worker_socket *from)
 {
 	struct sockaddr_storage ss = { 0 };
@@ -141,7 +183,10 @@ static int listener_init(struct listener *l, struct worker *w, const struct work
 	(void)address_text(&a, l->address);
 	l->readable = event_new(w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	l->rest = evtimer_new(w->base, on_rested, l);
-	return l->readable != NULL && l->rest != NULL && event_add(l->readable, NULL) == 0 ? 0 : -1;
+	return l->readable != NULL && l->rest != NULL && make_tls(l) == 0 &&
+		event_add(l->readable, NULL) == 0
+	    ? 0
+	    : -1;
 }
 
 struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n)
@@ -187,6 +232,8 @@ void listeners_free(struct listeners **l)
 		return;
 	listeners_stop(*l);
 	listeners_drop_waiting(*l);
+	for (size_t i = 0; i < (*l)->n; i++)
+		SSL_CTX_free((*l)->v[i].tls);
 	free((*l)->v);
 	free(*l);
 	*l = NULL;

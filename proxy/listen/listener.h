@@ -19,6 +19,8 @@ struct listener {
 	uint16_t port;
 	int fd;
 	struct event *readable, *rest;
+	SSL_CTX *tls;         /* NULL: off */
+	unsigned tls_version; /* worker->certificates_version that it is of */
 };
 
 struct listeners {
@@ -26,6 +28,10 @@ struct listeners {
 	size_t n;
 	struct proxy_waiting waiting; /* connections whose PROXY header is not there yet */
 };
+
+/* The context for the next handshake, with the certificates that are in force now; NULL: no TLS
+ * here. The listener's: an SSL of it keeps it alive. */
+SSL_CTX *listener_tls(struct listener *l);
 
 /* NULL without memory. Takes the sockets over. */
 struct listeners *listeners_new(struct worker *w, const struct worker_socket *sockets, size_t n);

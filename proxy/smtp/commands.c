@@ -16,9 +16,10 @@
 enum {
 	LAST =
 	    1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
-	JUNK = 2,  /* too many of these without a delivery count as errors (W48) */
-	BARE = 4,  /* takes no argument (W58) */
-	AGAIN = 8, /* junk where it is not the first of the session */
+	JUNK = 2,     /* too many of these without a delivery count as errors (W48) */
+	BARE = 4,     /* takes no argument (W58) */
+	AGAIN = 8,    /* junk where it is not the first of the session */
+	PRE_TLS = 16, /* allowed where TLS is required and not there yet (W24) */
 };
 
 /* ---- HELO and EHLO ------------------------------------------------------------------------ */
@@ -77,6 +78,7 @@ static void ask_filters(struct session *s)
 	struct buf b = BUF_ON(literal);
 
 	s->busy = true;
+	filters_tls(s);
 	if (s->introduced) {
 		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
 		return;
@@ -181,20 +183,20 @@ static const struct command {
 	{ SLICE("MAIL"), GREETED, 0, command_mail },
 	{ SLICE("RCPT"), ANY & ~IN(SESSION_BDAT), 0, command_rcpt },
 	{ SLICE("DATA"), ANY & ~IN(SESSION_BDAT), LAST | BARE, command_data },
-	{ SLICE("EHLO"), ANY, LAST | AGAIN, command_ehlo },
-	{ SLICE("HELO"), ANY, LAST | JUNK, command_helo },
+	{ SLICE("EHLO"), ANY, LAST | AGAIN | PRE_TLS, command_ehlo },
+	{ SLICE("HELO"), ANY, LAST | JUNK | PRE_TLS, command_helo },
 	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
-	{ SLICE("QUIT"), ANY, BARE, command_quit },
-	{ SLICE("NOOP"), ANY, LAST | JUNK, command_noop },
+	{ SLICE("QUIT"), ANY, BARE | PRE_TLS, command_quit },
+	{ SLICE("NOOP"), ANY, LAST | JUNK | PRE_TLS, command_noop },
 	{ SLICE("VRFY"), ANY, LAST | JUNK, command_vrfy },
-	{ SLICE("HELP"), ANY, JUNK, command_help },
+	{ SLICE("HELP"), ANY, JUNK | PRE_TLS, command_help },
 	{ SLICE("EXPN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
-	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
+	{ SLICE("STARTTLS"), ANY, LAST | JUNK | PRE_TLS, command_starttls },
 	{ SLICE("AUTH"), ANY, LAST, command_off },
-	{ SLICE("BDAT"), ANY, 0, command_bdat },
-	{ SLICE("XCLIENT"), ANY, 0, command_xclient },
+	{ SLICE("BDAT"), ANY, PRE_TLS, command_bdat },
+	{ SLICE("XCLIENT"), ANY, PRE_TLS, command_xclient },
 };
 
 static const struct command *command_find(struct slice verb)
@@ -276,6 +278,18 @@ void command_count_junk(struct session *s)
 		s->errors++;
 }
 
+/* Is there something behind a command that must be the last of its group (W31)? Who said HELO may
+ * send nothing ahead at all (W32). */
+static bool sent_ahead(const struct session *s, const struct command *c)
+{
+	bool alone = (c->flags & LAST) != 0 ||
+	    (s->state != SESSION_START && !s->esmtp && c->run != command_quit);
+
+	return alone && session_has_input(s);
+}
+
+/* What lies behind STARTTLS ends the session whatever the listener's policy: it would be taken for
+ * what came under TLS (W20). */
 void command_run(struct session *s, struct slice line)
 {
 	struct slice argument = line, verb = slice_cut(&argument, ' ');
@@ -290,16 +304,16 @@ void command_run(struct session *s, struct slice line)
 		run_unknown(s, line, verb);
 		return;
 	}
-	/* W31; who said HELO may send nothing ahead at all (W32). */
-	if (((c->flags & LAST) ||
-		(s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
-	    session_has_input(s) && found_violation(s, FOUND_PIPELINING)) {
+	if (sent_ahead(s, c) &&
+	    (found_violation(s, FOUND_PIPELINING) || c->run == command_starttls)) {
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;
 	}
 	if ((c->flags & JUNK) || ((c->flags & AGAIN) && s->state != SESSION_START))
 		command_count_junk(s);
-	if (!(c->states & IN(s->state)))
+	if (starttls_required(s) && !(c->flags & PRE_TLS))
+		session_say(s, SLICE("530 5.7.0 Must issue a STARTTLS command first\r\n"));
+	else if (!(c->states & IN(s->state)))
 		session_say(s,
 		    s->state == SESSION_BDAT
 			? SLICE("503 5.5.1 Not between two chunks\r\n") /* W64 */

@@ -7,6 +7,7 @@
 
 #include "findings.h"
 #include "identity.h"
+#include "proxy/tls/facts.h"
 #include "weir/log.h"
 
 bool session_filtered(const struct session *s)
@@ -47,6 +48,42 @@ void filters_findings(struct session *s)
 
 	findings_text(s->findings, &b);
 	chain_macro(s->chain, "{weir_findings}", buf_slice(&b));
+}
+
+/* Whose certificate it is, is said only where we know it: a filter may trust the name. The
+ * fingerprint speaks for itself. */
+static void tell_certificate(struct session *s, const char *verify)
+{
+	bool known = strcmp(verify, "OK") == 0;
+	struct tls_peer p;
+
+	tls_peer_of(stream_ssl(s->stream), &p);
+	if (p.fingerprint[0] == '\0')
+		return;
+	chain_macro(s->chain, "{cert_fp}", slice_z(p.fingerprint));
+	if (!known)
+		return;
+	chain_macro(s->chain, "{cert_subject}", slice_z(p.subject));
+	chain_macro(s->chain, "{cert_issuer}", slice_z(p.issuer));
+}
+
+void filters_tls(struct session *s)
+{
+	struct tls_facts f;
+	char bits[16];
+
+	if (!s->secured || s->tls_told)
+		return;
+	s->tls_told = true;
+	f = tls_facts_of(stream_ssl(s->stream));
+	(void)snprintf(bits, sizeof(bits), "%d", f.bits);
+	chain_macro(s->chain, "{tls_version}", slice_z(f.version));
+	chain_macro(s->chain, "{cipher}", slice_z(f.cipher));
+	chain_macro(s->chain, "{cipher_bits}", slice_z(bits));
+	chain_macro(s->chain, "{verify}", slice_z(f.verify));
+	if (f.sni != NULL)
+		chain_macro(s->chain, "{tls_sni}", slice_z(f.sni));
+	tell_certificate(s, f.verify);
 }
 
 void filters_transaction(struct session *s, struct slice domain)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/front.h"
 #include "proxy/received.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
@@ -130,6 +131,8 @@ static void add_received(struct session *s)
 {
 	char text[RECEIVED_MAX];
 	struct buf b = BUF_ON(text);
+	struct tls_facts facts;
+	struct tls_peer peer;
 	struct received r = { .helo = slice_z(s->helo),
 		.client_name = slice_z(identity_name(s)),
 		.by = slice_z(s->settings->hostname),
@@ -137,8 +140,17 @@ static void add_received(struct session *s)
 		.client = &s->client,
 		.esmtp = s->esmtp,
 		.utf8 = s->utf8,
+		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
+	if (s->secured) {
+		facts = tls_facts_of(stream_ssl(s->stream));
+		r.tls = &facts;
+	}
+	if (s->secured && facts.certificate) {
+		tls_peer_of(stream_ssl(s->stream), &peer);
+		r.certificate = peer.common_name;
+	}
 	if (s->mail.recipient_count == 1)
 		r.only_recipient = slice_z(s->mail.recipients[0].address);
 	text[0] = '\0';
@@ -289,6 +301,30 @@ int intake_take(struct session *s, struct slice in, size_t *used)
 	return rc;
 }
 
+/* Each message has its own line: the policy may be to be changed for this client. */
+static void note_newlines(struct session *s)
+{
+	static const char *const policies[] = { [BARE_NEWLINE_NORMALIZE] = "normalize",
+		[BARE_NEWLINE_REJECT] = "reject",
+		[BARE_NEWLINE_NOTE] = "note" };
+	const struct smtp_data_decoder *d = &s->intake->decoder;
+
+	struct log_line l;
+
+	found(s, FOUND_BARE_NEWLINE);
+	s->bare_newlines += d->bare;
+	log_begin(&l, LOG_LEVEL_INFO, "bare_newline");
+	if (!l.wanted)
+		return;
+	log_z(&l, "id", s->mail.id);
+	log_z(&l, "client", s->client_text);
+	log_z(&l, "what", d->bare_cr && d->bare_lf ? "cr,lf" : d->bare_cr ? "cr" : "lf");
+	log_int(&l, "count", (int64_t)d->bare);
+	log_int(&l, "session_count", (int64_t)s->bare_newlines);
+	log_z(&l, "policy", policies[s->bare_newline]);
+	log_end(&l);
+}
+
 int intake_add(struct session *s, struct slice in)
 {
 	struct bytes *decoded = &s->worker->scratch;
@@ -317,23 +353,6 @@ static void complete(struct session *s)
 		add(s, bytes_slice(decoded));
 	if (!c->refused && !c->in_body && c->line < c->header.n)
 		add(s, SLICE("\r\n"));
-}
-
-/* Each message has its own line: the policy may be to be changed for this client. */
-static void note_newlines(struct session *s)
-{
-	static const char *const policies[] = { [BARE_NEWLINE_NORMALIZE] = "normalize",
-		[BARE_NEWLINE_REJECT] = "reject",
-		[BARE_NEWLINE_NOTE] = "note" };
-	const struct smtp_data_decoder *d = &s->intake->decoder;
-
-	found(s, FOUND_BARE_NEWLINE);
-	log_event(LOG_LEVEL_INFO, "bare_newline", "id", s->mail.id, "client", s->client_text,
-	    "what",
-	    d->bare_cr && d->bare_lf ? "cr,lf"
-		: d->bare_cr         ? "cr"
-				     : "lf",
-	    "policy", policies[s->bare_newline], NULL);
 }
 
 bool intake_close(struct session *s, struct smtp_reply *refusal)

@@ -48,6 +48,14 @@ static void value_xclient(const struct session *s, struct bytes *out)
 	(void)bytes_add(out, SLICE(" " XCLIENT_ATTRIBUTES));
 }
 
+/* ---- conditions --------------------------------------------------------------------------- */
+
+/* REQUIRETLS asks of every hop that the next has TLS (RFC 8689 2): so must this one. */
+static bool under_tls(const struct session *s)
+{
+	return session_secure(s);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 /* One line of the EHLO reply each, in this order. extension: it is promised only where the backends
@@ -68,6 +76,8 @@ static const struct offer {
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("LIMITS"), 0, NULL, value_limits },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
+	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },
 };
 
 void offer_greet(struct session *s)

@@ -245,8 +245,10 @@ static bool read_command(struct session *s)
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
 	s->waiting = false;
-	if (status == LINE_GOOD && s->reader.bare)
+	if (status == LINE_BARE || (status == LINE_GOOD && s->reader.bare)) {
 		found(s, FOUND_BARE_NEWLINE);
+		s->bare_newlines++;
+	}
 	if (status == LINE_GOOD)
 		command_run(s, line);
 	else
@@ -390,6 +392,10 @@ static void on_failed(void *arg, const char *error)
 {
 	struct session *s = arg;
 
+	if (session_secure(s) && !s->secured) {
+		starttls_failed(s, error);
+		return;
+	}
 	log_event(LOG_LEVEL_DEBUG, "client_lost", "id", s->id, "error", error, NULL);
 	if (data_committed(s))
 		s->gone = true;
@@ -397,18 +403,30 @@ static void on_failed(void *arg, const char *error)
 		session_end(s);
 }
 
+static void on_secured(void *arg)
+{
+	struct session *s = arg;
+
+	s->secured = true;
+	starttls_done(s);
+}
+
 static const struct stream_events stream_events = {
-	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed,
+	.on_secured = on_secured,
 };
 
 /* ---- the beginning ------------------------------------------------------------------------ */
 
 /* What came before our greeting: nothing, from an honest client (W33). */
-static void greet(struct session *s)
+void session_greet(struct session *s)
 {
 	char early[16];
-	ssize_t n = recv(stream_fd(s->stream), early, sizeof(early), MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = stream_peek(s->stream, early, sizeof(early));
 
+	s->busy = false;
 	if (n > 0 && foreign_start(s, slice_of(early, (size_t)n)))
 		;
 	else if (n > 0 && found_violation(s, FOUND_EARLY_TALK))
@@ -426,8 +444,8 @@ static void log_start(const struct session *s)
 	    f != NULL ? f->unique_id : NULL, NULL);
 }
 
-void session_start(struct worker *w, const struct listener *l, int fd, const struct address *client,
-    struct front *front)
+void session_start(
+    struct worker *w, struct listener *l, int fd, const struct address *client, struct front *front)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -455,7 +473,10 @@ void session_start(struct worker *w, const struct listener *l, int fd, const str
 	log_start(s);
 	s->since_ms = clock_ms();
 	session_arm(s, s->since_ms + s->settings->timeouts.command_s * 1000);
-	greet(s);
+	if (l->settings->tls != LISTEN_TLS_IMPLICIT)
+		session_greet(s);
+	else if (!starttls_begin(s))
+		session_end(s);
 }
 
 void session_drain(struct session *s)

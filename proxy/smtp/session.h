@@ -29,16 +29,16 @@ enum session_state {
 };
 
 struct intake;
-struct bdat;
 struct front;
 struct client_name;
 struct name_query;
+struct bdat;
 
 struct session {
 	TAILQ_ENTRY(session) link;
 	struct worker *worker;
 	const struct proxy_settings *settings;
-	const struct listener *listener;
+	struct listener *listener;
 	struct stream *stream;
 	struct chain *chain; /* NULL before the first HELO, and where there are no filters */
 	struct relay *relay; /* NULL before the first recipient */
@@ -51,6 +51,7 @@ struct session {
 	void (*named)(struct session *s); /* who waits for it */
 	int bare_newline;                 /* enum bare_newline, as it holds for this client */
 	unsigned findings;                /* bits of enum found */
+	uint64_t bare_newlines;           /* CRs and LFs that stood alone, so far */
 	bool may_xclient;
 	char *helo;
 	enum session_state state;
@@ -62,9 +63,11 @@ struct session {
 	bool esmtp;      /* EHLO, not HELO */
 	bool introduced; /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
-	bool waiting; /* for a command, since `since_ms` */
-	bool owing;   /* a reply was given since the last soft error delay */
-	bool penalty; /* ... which is running */
+	bool secured;  /* the TLS handshake is done */
+	bool tls_told; /* ... and the filters know of it */
+	bool waiting;  /* for a command, since `since_ms` */
+	bool owing;    /* a reply was given since the last soft error delay */
+	bool penalty;  /* ... which is running */
 	struct line_reader reader;
 	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
 	int64_t since_ms;
@@ -82,7 +85,7 @@ struct session {
 };
 
 /* Counted in already (shared_enter); takes fd and front (NULL: nothing was told). */
-void session_start(struct worker *w, const struct listener *l, int fd, const struct address *client,
+void session_start(struct worker *w, struct listener *l, int fd, const struct address *client,
     struct front *front);
 void session_end(struct session *s);
 void session_free(struct session *s);
@@ -111,6 +114,20 @@ bool session_has_input(const struct session *s);
 /* The client speaks no SMTP: is what he sent the start of TLS? */
 bool session_tls_hello(struct slice in);
 
+/* The greeting, or the refusal of a client that did not wait for it. */
+void session_greet(struct session *s);
+
+/* starttls.c: TLS, from the start or by STARTTLS (RFC 3207). */
+bool session_secure(const struct session *s);
+bool starttls_offered(const struct session *s);
+/* Must it come before anything else (W24)? */
+bool starttls_required(const struct session *s);
+/* Wait for the client's handshake. False without memory: the connection cannot be used. */
+bool starttls_begin(struct session *s);
+void starttls_done(struct session *s);
+void starttls_failed(struct session *s, const char *error);
+void command_starttls(struct session *s, struct slice argument);
+
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
 /* A command more that brings no mail nearer: too many are errors (W48). */
@@ -126,6 +143,8 @@ bool session_filtered(const struct session *s);
 /* False when a filter could not be made ready for want of memory. */
 bool filters_open(struct session *s);
 void filters_introduce(struct session *s);
+/* Before each HELO: what TLS is, once it is there (W28). */
+void filters_tls(struct session *s);
 void filters_transaction(struct session *s, struct slice domain);
 /* What was found so far, for the events to come. */
 void filters_findings(struct session *s);

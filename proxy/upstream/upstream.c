@@ -61,6 +61,17 @@ bool route_able(const struct route *r, unsigned needs)
 	return false;
 }
 
+size_t route_best(const struct route *r, unsigned needs)
+{
+	int64_t now = clock_ms();
+	size_t best = 0;
+
+	for (size_t i = 1; i < r->count; i++)
+		if (rank(&r->servers[i], needs, now) < rank(&r->servers[best], needs, now))
+			best = i;
+	return best;
+}
+
 void route_failed(struct route *r, size_t server, const char *error)
 {
 	struct server *s = &r->servers[server];
@@ -118,6 +129,7 @@ struct abilities upstream_abilities(const struct upstream *u)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
@@ -127,6 +139,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		if (endpoint_parse(slice_z(b->servers.v[i]), &s->endpoint, e) < 0)
 			return err_prefix(e, "backend %s", b->name);
 		(void)endpoint_text(&s->endpoint, s->text);
+		pool_init(&s->pool);
 		r->count++;
 	}
 	return 0;
@@ -214,11 +227,14 @@ void upstream_free(struct upstream **at)
 	if (u == NULL)
 		return;
 	for (size_t i = 0; i < u->count; i++) {
-		for (size_t k = 0; k < u->routes[i].count; k++)
+		for (size_t k = 0; k < u->routes[i].count; k++) {
 			probe_free(&u->routes[i].servers[k].probe);
-		free(u->routes[i].servers);
+			pool_clear(&u->routes[i].servers[k].pool);
+		}
 	}
 	backend_drop_farewells(u);
+	for (size_t i = 0; i < u->count; i++)
+		free(u->routes[i].servers);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);

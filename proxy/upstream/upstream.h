@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <sys/queue.h>
 
+#include "proxy/upstream/pool.h"
 #include "weir/settings.h"
 
 enum extension {
@@ -19,6 +20,8 @@ enum extension {
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
 	EXTENSION_CHUNKING = 64,
+	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
+	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
 
 struct abilities {
@@ -34,13 +37,15 @@ struct server {
 	char text[ENDPOINT_TEXT_MAX]; /* for the log */
 	int64_t down_until_ms;        /* asked last until then; 0: healthy */
 	unsigned failures;            /* one after the other */
+	struct pool pool;             /* connections that wait for a transaction */
 	struct abilities abilities;   /* as its last EHLO told */
 	int64_t learned_ms;           /* when that was */
 	struct probe *probe;
 };
 
 struct route {
-	const char *name;  /* the backend's */
+	const char *name; /* the backend's */
+	const struct backend_settings *settings;
 	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
 	struct server *servers;
 	size_t count;
@@ -78,6 +83,8 @@ struct abilities upstream_abilities(const struct upstream *u);
 void route_order(const struct route *r, unsigned needs, size_t *order);
 /* Is there one that is up and, for all that is known, has them? */
 bool route_able(const struct route *r, unsigned needs);
+/* The first of them. */
+size_t route_best(const struct route *r, unsigned needs);
 void route_failed(struct route *r, size_t server, const char *error);
 void route_reached(struct route *r, size_t server, const struct abilities *a);
 

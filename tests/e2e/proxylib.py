@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -114,16 +115,60 @@ class Proxy:
             s.sendall(json.dumps({"command": command}).encode() + b"\n")
             return json.loads(s.makefile("rb").readline())
 
+    def ports(self, count):
+        """The ports of the first count listeners, in the order of the configuration."""
+        return [int(self.wait_for_log(r"listening address=\S+:(\d+)", i + 1).group(1)) for i in range(count)]
+
     def client(self, **options):
-        return Client(self.host, self.port, **options)
+        return Client(self.host, options.pop("port", self.port), **options)
+
+
+class Certificate:
+    """A certificate made by openssl: `chain` and `key` are paths in folder, `settings` is a row of "certificates". kind: "ec"
+    or "rsa". issuer: another Certificate (of an authority); else it is signed by itself."""
+
+    def __init__(self, folder, *names, name=None, kind="ec", issuer=None, authority=False, days=30):
+        names = names or ("mx.test",)
+        name = name or f"{names[0].replace('*', 'any')}-{kind}"
+        self.chain = os.path.join(str(folder), name + ".pem")
+        self.key = os.path.join(str(folder), name + ".key")
+        self.settings = {"chain": self.chain, "key": self.key}
+        how = ["-newkey", "rsa:2048"] if kind == "rsa" else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        if issuer:
+            how += ["-CA", issuer.chain, "-CAkey", issuer.key]
+        how += ["-days", str(days)]
+        alternatives = ",".join(f"IP:{n}" if n.replace(".", "").isdigit() else f"DNS:{n}" for n in names)
+        subprocess.run(["openssl", "req", "-x509", "-nodes", *how, "-subj", f"/O=Test/CN={names[0]}", "-keyout", self.key,
+                        "-out", self.chain, "-addext", f"subjectAltName={alternatives}",
+                        "-addext", f"basicConstraints=critical,CA:{'TRUE' if authority else 'FALSE'}"],
+                       check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+
+
+def tls_context(ca=None, certificate=None, **attributes):
+    """An ssl.SSLContext for a client: verified against ca (a Certificate), else not at all."""
+    context = ssl.create_default_context(cafile=ca.chain if ca else None)
+    if ca is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate.chain, certificate.key)
+    for name, value in attributes.items():
+        setattr(context, name, value)
+    return context
 
 
 class Client:
-    """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end."""
+    """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end. tls: an ssl.SSLContext, for TLS
+    from the first octet."""
 
-    def __init__(self, host, port, seconds=20, banner=True):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, host, port, seconds=20, banner=True, source=None, tls=None, name="mx.test"):
+        """source: the address to come from, of 127.0.0.0/8."""
+        self.socket = socket.create_connection((host, port), seconds,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         self.file = self.socket.makefile("rb")
         if banner:
             self.banner = self.reply()
@@ -151,6 +196,19 @@ class Client:
             lines.append(line)
             if line[3:4] != b"-":
                 return b"".join(lines).removesuffix(b"\r\n")
+
+    def starttls(self, context=None, name="mx.test", session=None):
+        """EHLO, STARTTLS and the handshake; afterwards nothing was said yet. name: for SNI; None: none."""
+        self.hello()
+        answer = self.ask(b"STARTTLS")
+        assert answer.startswith(b"220"), answer
+        self.secure(context, name, session)
+        return self
+
+    def secure(self, context=None, name="mx.test", session=None):
+        self.file.close()
+        self.socket = (context or tls_context()).wrap_socket(self.socket, server_hostname=name, session=session)
+        self.file = self.socket.makefile("rb")
 
     def replies(self, count):
         return [self.reply() for _ in range(count)]
@@ -239,6 +297,9 @@ class Script:
                 self.lines.append(lines)
             threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
 
+    def before_content(self):
+        """For tests: runs between 354 and the first line of the mail data."""
+
     def _answer(self, verb):
         with self.lock:
             list_ = self.answers.get(verb, [b"250 2.0.0 ok\r\n"])
@@ -284,6 +345,7 @@ class Script:
                 chunks.clear()
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
+                self.before_content()
                 pieces = []
                 while not pieces or pieces[-1] != b".\r\n":
                     pieces.append(file.readline())

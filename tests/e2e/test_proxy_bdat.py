@@ -303,7 +303,7 @@ def resident(process):
 
 def test_w54_many_small_chunks(tmp_path, script, monkeypatch):
     """Tens of thousands of them: replies, but no memory."""
-    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=1")
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
     before = len(script["BDAT"].chunked)
     with Proxy(tmp_path, script["BDAT"].address, received=False) as proxy, \
             proxy.client() as client:

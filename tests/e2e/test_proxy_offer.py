@@ -119,7 +119,8 @@ def test_probes_can_be_off(start):
 
 
 def test_w111_a_sessions_ehlo_counts_as_a_probe(start):
-    proxy, backend = start({}, timeouts={"probe_s": 1})
+    proxy, backend = start({}, timeouts={"probe_s": 1},
+                           backends={"default": {"keep": {"connections": 0}}})
     begun = time.monotonic()
     while time.monotonic() - begun < 1.6:
         with proxy.client() as client:
@@ -188,6 +189,21 @@ def test_w112_no_server_is_able(start, parameter, refusal):
         assert client.message().startswith(b"250")
     assert not any(b"8BITMIME" in line or b"SMTPUTF8" in line
                    for line in first.all_lines() + second.all_lines())
+
+
+def test_w112_a_kept_connection_knows_no_new_ability(start):
+    proxy, backend = start({"EHLO": LACKING}, timeouts={"probe_s": 1},
+                           backends={"default": {"keep": {"idle_s": 60}}})
+    with proxy.client() as client:
+        client.hello()
+        assert client.message().startswith(b"250")
+    change(backend, EHLO=FULL)
+    wait_for_offer(proxy, lambda got: "8BITMIME" in got)
+    with proxy.client() as client:
+        client.hello()
+        assert client.ask(b"MAIL FROM:<a@b> BODY=8BITMIME").startswith(b"250")
+        assert client.ask(b"RCPT TO:<b@c>").startswith(b"250")
+        assert client.data().startswith(b"250")
 
 
 # ---- SIZE and LIMITS are the truth --------------------------------------------------------------
