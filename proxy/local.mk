@@ -30,10 +30,10 @@ weir_proxy_SOURCES = \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/aborts.c \
+	proxy/smtp/bdat.c \
 	proxy/resolver.c \
 	proxy/resolver.h \
 	proxy/smtp/command_xclient.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
@@ -88,6 +88,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/probe.c \
+	proxy/upstream/probe.h \
 	proxy/upstream/introduction.c \
 	proxy/upstream/introduction.h \
 	proxy/upstream/pool.c \
@@ -154,6 +156,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \

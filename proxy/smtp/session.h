@@ -56,6 +56,8 @@ struct session {
 	char *helo;
 	enum session_state state;
 	unsigned offered;             /* enum extension, as EHLO said */
+	struct abilities upstream;    /* of all backends, as they were at the first HELO or EHLO */
+	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
 	bool esmtp;      /* EHLO, not HELO */
