@@ -243,6 +243,9 @@ static bool check_abilities(struct relay *r)
 	else if (!(extensions & EXTENSION_8BITMIME) &&
 	    parameters_have(parameters, SLICE("BODY=8BITMIME")))
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
+	else if (!(extensions & EXTENSION_REQUIRETLS) &&
+	    parameters_have(parameters, SLICE("REQUIRETLS")))
+		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
 	return r->refusal.code == 0;
 }
 
