@@ -30,7 +30,7 @@
 #define KILL_AFTER_S 5
 /* How often files of certificates are looked at. One that changed is read when it has stood still
  * for so long. */
-#define RENEWAL_S 1
+#define RENEWAL_US 500000
 
 /* One worker's place: who is in it, and when another is due. */
 struct place {
@@ -554,7 +554,7 @@ static int watch_signals(struct master *m, struct err *e)
 	m->renewal = event_new(m->base, -1, EV_PERSIST, on_renewal, m);
 	if (m->kill_timer == NULL || m->renewal == NULL)
 		return err_set(e, "out of memory");
-	event_add(m->renewal, &(struct timeval){ .tv_sec = RENEWAL_S });
+	event_add(m->renewal, &(struct timeval){ .tv_usec = RENEWAL_US });
 	return 0;
 }
 

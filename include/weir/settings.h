@@ -53,11 +53,14 @@ enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEN
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
-	int chunking;             /* enum chunking: BDAT towards it */
-	int tls;                  /* enum backend_tls */
-	bool tls_implicit;        /* TLS from the first octet, without STARTTLS */
-	char *tls_name;           /* in the certificate; "": the server's host */
-	char *ca;                 /* PEM; "": the system's */
+	struct {
+		int64_t connections, idle_s, messages;
+	} keep;            /* of connections from one message to the next */
+	int chunking;      /* enum chunking: BDAT towards it */
+	int tls;           /* enum backend_tls */
+	bool tls_implicit; /* TLS from the first octet, without STARTTLS */
+	char *tls_name;    /* in the certificate; "": the server's host */
+	char *ca;          /* PEM; "": the system's */
 };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };

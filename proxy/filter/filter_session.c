@@ -120,6 +120,8 @@ static void fail(struct filter_session *fs, const char *why)
 	enum filter_event goal = fs->goal;
 
 	failure_log(fs, why);
+	/* It broke over the reply that it owed to an aborted message: MAIL was not told yet. */
+	fs->untold |= fs->swallow && goal == FILTER_MAIL;
 	disconnect(fs, false);
 	if (reconnect(fs))
 		return;

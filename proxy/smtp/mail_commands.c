@@ -99,6 +99,7 @@ static const struct parameter {
 	{ SLICE("SMTPUTF8"), SMTP_REVERSE_PATH, 0, check_smtputf8 },
 	{ SLICE("RET"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_ret },
 	{ SLICE("ENVID"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_envid },
+	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
 	{ SLICE("NOTIFY"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_notify },
 	{ SLICE("ORCPT"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_orcpt },
 };

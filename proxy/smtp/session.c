@@ -253,8 +253,10 @@ static bool read_command(struct session *s)
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
 	s->waiting = false;
-	if (status == LINE_GOOD && s->reader.bare)
+	if (status == LINE_BARE || (status == LINE_GOOD && s->reader.bare)) {
 		found(s, FOUND_BARE_NEWLINE);
+		s->bare_newlines++;
+	}
 	if (status == LINE_GOOD)
 		command_run(s, line);
 	else

@@ -51,6 +51,7 @@ struct session {
 	void (*named)(struct session *s); /* who waits for it */
 	int bare_newline;                 /* enum bare_newline, as it holds for this client */
 	unsigned findings;                /* bits of enum found */
+	uint64_t bare_newlines;           /* CRs and LFs that stood alone, so far */
 	bool may_xclient;
 	char *helo;
 	enum session_state state;
@@ -129,6 +130,8 @@ bool starttls_begin(struct session *s);
 void starttls_done(struct session *s);
 void starttls_failed(struct session *s, const char *error);
 void command_starttls(struct session *s, struct slice argument);
+/* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
+const char *starttls_check_requiretls(struct session *s, struct slice value);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);

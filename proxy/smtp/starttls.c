@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "proxy/listen/front.h"
 #include "proxy/tls/facts.h"
 #include "weir/log.h"
 
@@ -13,16 +14,24 @@ bool session_secure(const struct session *s)
 	return s->stream != NULL && stream_ssl(s->stream) != NULL;
 }
 
+/* Was it ended by somebody in front of us whom we trust? */
+static bool secure_in_front(const struct session *s)
+{
+	return s->front != NULL && s->front->tls;
+}
+
 bool starttls_offered(const struct session *s)
 {
 	int tls = s->listener->settings->tls;
 
-	return (tls == LISTEN_TLS_OFFER || tls == LISTEN_TLS_REQUIRE) && !session_secure(s);
+	return (tls == LISTEN_TLS_OFFER || tls == LISTEN_TLS_REQUIRE) && !session_secure(s) &&
+	    !secure_in_front(s);
 }
 
 bool starttls_required(const struct session *s)
 {
-	return s->listener->settings->tls == LISTEN_TLS_REQUIRE && !session_secure(s);
+	return s->listener->settings->tls == LISTEN_TLS_REQUIRE && !session_secure(s) &&
+	    !secure_in_front(s);
 }
 
 /* The session is busy until on_secured or on_failed of the stream. */
@@ -59,6 +68,16 @@ void command_starttls(struct session *s, struct slice argument)
 	}
 }
 
+const char *starttls_check_requiretls(struct session *s, struct slice value)
+{
+	if (value.p != NULL)
+		return "501 5.5.4 REQUIRETLS takes no value\r\n";
+	if (s->offered & EXTENSION_REQUIRETLS)
+		return NULL;
+	return starttls_offered(s) ? "530 5.7.0 Must issue a STARTTLS command first\r\n"
+				   : "550 5.7.30 REQUIRETLS is not supported\r\n";
+}
+
 /* RFC 3207 4.2: nothing that was said before counts any more (W21). That the filters heard of the
  * connection does: for them it is the same (W28). */
 static void forget(struct session *s)
@@ -68,7 +87,7 @@ static void forget(struct session *s)
 	s->esmtp = s->utf8 = false;
 	s->offered = 0;
 	s->state = SESSION_START;
-	memset(&s->reader, 0, sizeof(s->reader));
+	s->reader = (struct line_reader){ .lf_ends = s->reader.lf_ends };
 	if (s->refusal != NULL && !s->refused_at_connect) {
 		free(s->refusal);
 		s->refusal = NULL;

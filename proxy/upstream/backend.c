@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
 #include "proxy/stream.h"
@@ -16,7 +17,7 @@
 #define FAREWELL_S 5
 #define NEVER      INT64_MAX
 
-enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
+enum state { DIALLING, GREETING, EHLO, HELO, STARTTLS, SECURING, READY, FAREWELL };
 
 struct backend {
 	struct route *route;
@@ -35,9 +36,11 @@ struct backend {
 	size_t count;
 	struct mail_data content;
 	TAILQ_ENTRY(backend) link; /* among the farewells */
+	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
 	bool trouble; /* of our own, that the owner is yet to be told of */
+	bool clear;   /* this server is asked once more, without TLS */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -47,14 +50,41 @@ const struct abilities *backend_abilities(const struct backend *b)
 	return &b->abilities;
 }
 
-static size_t current(const struct backend *b)
+size_t backend_server_index(const struct backend *b)
 {
 	return b->order[b->tried - 1];
 }
 
+struct route *backend_route(const struct backend *b)
+{
+	return b->route;
+}
+
+struct pool_place *backend_place(struct backend *b)
+{
+	return &b->place;
+}
+
+void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg)
+{
+	b->events = events;
+	b->arg = arg;
+}
+
+bool backend_at_rest(const struct backend *b)
+{
+	return b->state == READY && !b->lost &&
+	    (b->count == 0 || (b->count == 1 && b->under_way[0] == BACKEND_RSET));
+}
+
+bool backend_pending(const struct backend *b)
+{
+	return b->count > 0;
+}
+
 const char *backend_server(const struct backend *b)
 {
-	return b->tried > 0 ? b->route->servers[current(b)].text : b->route->name;
+	return b->tried > 0 ? b->route->servers[backend_server_index(b)].text : b->route->name;
 }
 
 static void release(struct backend *b)
@@ -139,6 +169,19 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 	(void)leave(b);
 }
 
+void backend_rest(struct backend *b, int64_t seconds)
+{
+	set_timeout(b, seconds);
+}
+
+static void rested(struct backend *b)
+{
+	b->due_ms = NEVER;
+	enter(b);
+	b->events->on_rested(b->arg);
+	(void)leave(b);
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
 	struct backend *b = arg;
@@ -148,10 +191,14 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	b->timer_ms = NEVER;
 	if (b->trouble)
 		lose(b, BACKEND_OURS, "the message cannot be read");
-	else if (b->due_ms <= clock_ms())
-		lose(b, BACKEND_TIMEOUT, "no answer in time");
-	else if (b->due_ms != NEVER)
+	else if (b->due_ms == NEVER)
+		return;
+	else if (b->due_ms > clock_ms())
 		arm(b, b->due_ms);
+	else if (b->state == READY && b->count == 0)
+		rested(b);
+	else
+		lose(b, BACKEND_TIMEOUT, "no answer in time");
 }
 
 /* The owner may be in the middle of a call of ours. */
@@ -175,6 +222,8 @@ static const struct {
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
 	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
+	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -190,6 +239,9 @@ static void learn(struct abilities *a, struct slice text)
 		if (slice_ieq(keyword, SLICE("SIZE")))
 			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
 	}
+	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
+	if (a->tls != LINK_VERIFIED)
+		a->extensions &= ~(unsigned)EXTENSION_REQUIRETLS;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -207,10 +259,61 @@ static bool ready(struct backend *b)
 {
 	b->state = READY;
 	clear_timeout(b);
-	route_reached(b->route, current(b), &b->abilities);
+	route_reached(b->route, backend_server_index(b), &b->abilities);
 	enter(b);
 	b->events->on_ready(b->arg, NULL);
 	return leave(b);
+}
+
+/* The reply to EHLO or HELO was good: ready, or TLS first. False as below. */
+static bool on_greeted(struct backend *b)
+{
+	switch (backend_tls_next(b->route, &b->abilities, b->clear)) {
+	case BACKEND_TLS_GO_ON:
+		return ready(b);
+	case BACKEND_TLS_MISSING:
+		try_next(b, "STARTTLS is not offered");
+		return false;
+	case BACKEND_TLS_ASK:
+		b->state = STARTTLS;
+		(void)bytes_add(stream_output(b->stream), SLICE("STARTTLS\r\n"));
+		stream_flush(b->stream);
+	}
+	return true;
+}
+
+static void secure(struct backend *b)
+{
+	b->state = SECURING;
+	if (!backend_tls_start(b->route, backend_server_index(b), b->stream))
+		try_next(b, "out of memory");
+}
+
+/* The reply to STARTTLS. False as below. */
+static bool on_starttls_reply(struct backend *b, const struct smtp_reply *r)
+{
+	if (r->code == 220 && stream_input(b->stream).n > 0)
+		try_next(b, "octets in the clear behind the reply to STARTTLS"); /* W25 */
+	else if (r->code == 220)
+		secure(b);
+	else if (smtp_reply_class(r) >= 4 && backend_tls_optional(b->route))
+		return ready(b);
+	else
+		try_next(b, "STARTTLS is refused");
+	return false;
+}
+
+static void on_secured(void *arg)
+{
+	struct backend *b = arg;
+
+	/* What was said in the clear counts no more (W26). */
+	b->abilities = (struct abilities){ .tls = backend_tls_done(
+					       b->route, backend_server_index(b), b->stream) };
+	if (backend_tls_implicit(b->route))
+		b->state = GREETING;
+	else
+		say_hello(b, EHLO, "EHLO");
 }
 
 /* One reply before we are ready. False when this connection is no more. */
@@ -220,11 +323,13 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 	struct buf line = BUF_ON(text);
 	bool good = smtp_reply_class(r) == 2;
 
+	if (b->state == STARTTLS)
+		return on_starttls_reply(b, r);
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
 	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
-		return ready(b);
+		return on_greeted(b);
 	if (good) {
 		say_hello(b, EHLO, "EHLO");
 		return true;
@@ -349,7 +454,10 @@ bool backend_committed(const struct backend *b)
 /* ---- life --------------------------------------------------------------------------------- */
 
 static const struct stream_events stream_events = {
-	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed,
+	.on_secured = on_secured,
 };
 
 static void on_dialled(int fd, const char *error, void *arg)
@@ -366,17 +474,26 @@ static void on_dialled(int fd, const char *error, void *arg)
 	    b->route->upstream->base, fd, SMTP_REPLY_WIRE_MAX + 1, &stream_events, b);
 	if (b->stream == NULL)
 		try_next(b, "out of memory");
+	else if (backend_tls_implicit(b->route))
+		secure(b);
 }
 
 /* error: what became of the server that was tried last; NULL before the first. */
 static void try_next(struct backend *b, const char *error)
 {
 	struct upstream *u = b->route->upstream;
+	bool again = b->state == SECURING && backend_tls_optional(b->route) && !b->clear;
 	char last[512] = "";
 
-	if (error != NULL) {
+	b->clear = again;
+	if (again) {
+		/* On the connection of a failed handshake nothing can be said any more. */
+		log_event(LOG_LEVEL_WARN, "backend_tls_failed", "backend", b->route->name, "server",
+		    backend_server(b), "error", error, "what", "asked again without TLS", NULL);
+		b->tried--;
+	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
-		route_failed(b->route, current(b), error);
+		route_failed(b->route, backend_server_index(b), error);
 	}
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);

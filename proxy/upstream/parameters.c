@@ -15,6 +15,7 @@ static const struct {
 	{ SLICE("ENVID"), EXTENSION_DSN },
 	{ SLICE("NOTIFY"), EXTENSION_DSN },
 	{ SLICE("ORCPT"), EXTENSION_DSN },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)

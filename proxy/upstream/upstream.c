@@ -8,6 +8,7 @@
 
 #include "backend.h"
 #include "proxy/resolver.h"
+#include "proxy/tls/client.h"
 #include "weir/log.h"
 
 /* A server that failed is asked last for 1 s, 2 s, 4 s .. 64 s. */
@@ -41,6 +42,16 @@ void route_order(const struct route *r, size_t *order)
 	for (size_t i = 0; i < r->count; i++)
 		if (r->servers[i].down_until_ms > now)
 			order[n++] = i;
+}
+
+size_t route_best(const struct route *r)
+{
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->servers[i].down_until_ms <= now)
+			return i;
+	return 0;
 }
 
 void route_failed(struct route *r, size_t server, const char *error)
@@ -129,7 +140,10 @@ static void probe(struct route *r)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
+	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
+		return err_prefix(e, "backend %s", b->name);
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -138,9 +152,18 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		if (endpoint_parse(slice_z(b->servers.v[i]), &s->endpoint, e) < 0)
 			return err_prefix(e, "backend %s", b->name);
 		(void)endpoint_text(&s->endpoint, s->text);
+		pool_init(&s->pool);
 		r->count++;
 	}
 	return 0;
+}
+
+static void route_clear(struct route *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		SSL_SESSION_free(r->servers[i].session);
+	free(r->servers);
+	tls_client_free(&r->tls);
 }
 
 static bool needs_dns(const struct upstream *u)
@@ -215,9 +238,12 @@ void upstream_free(struct upstream **at)
 		backend_close(&u->routes[i].probe);
 		if (u->routes[i].probe_timer != NULL)
 			event_free(u->routes[i].probe_timer);
-		free(u->routes[i].servers);
+		for (size_t k = 0; k < u->routes[i].count; k++)
+			pool_clear(&u->routes[i].servers[k].pool);
 	}
 	backend_drop_farewells(u);
+	for (size_t i = 0; i < u->count; i++)
+		route_clear(&u->routes[i]);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);

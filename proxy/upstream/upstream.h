@@ -7,8 +7,10 @@
 
 #include <event2/dns.h>
 #include <event2/event.h>
+#include <openssl/ssl.h>
 #include <sys/queue.h>
 
+#include "proxy/upstream/pool.h"
 #include "weir/settings.h"
 
 enum extension {
@@ -23,22 +25,31 @@ enum extension {
 	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
 
+enum link_tls { LINK_CLEAR, LINK_TLS, LINK_VERIFIED };
+
 struct abilities {
 	bool known;          /* some server of the backend was spoken to */
 	unsigned extensions; /* enum extension */
 	uint64_t size;       /* of SIZE; 0: no limit was told */
+	enum link_tls tls;   /* the link that it was said on */
 };
+
+struct tls_client;
 
 struct server {
 	struct endpoint endpoint;
 	char text[ENDPOINT_TEXT_MAX]; /* for the log */
 	int64_t down_until_ms;        /* asked last until then; 0: healthy */
 	unsigned failures;            /* one after the other */
+	struct pool pool;             /* connections that wait for a transaction */
+	SSL_SESSION *session;         /* of TLS, to be resumed; NULL: none */
 };
 
 struct route {
-	const char *name;  /* the backend's */
+	const char *name; /* the backend's */
+	const struct backend_settings *settings;
 	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
+	struct tls_client *tls; /* NULL: off */
 	struct server *servers;
 	size_t count;
 	struct abilities abilities;
@@ -75,6 +86,8 @@ struct abilities upstream_abilities(const struct upstream *u);
 
 /* The servers in the order in which they are to be asked: order[0..count). */
 void route_order(const struct route *r, size_t *order);
+/* The first of them. */
+size_t route_best(const struct route *r);
 void route_failed(struct route *r, size_t server, const char *error);
 void route_reached(struct route *r, size_t server, const struct abilities *a);
 
