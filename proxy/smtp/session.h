@@ -206,7 +206,7 @@ struct verdict_line {
 	const char *action;             /* "accept", "reject", ... */
 	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
 	const char *backend;            /* server; NULL or "": none was asked */
-	const char *backend_reply;      /* NULL: none */
+	struct slice backend_id;        /* under which it has the message; empty: not told */
 };
 /* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
  * the transaction is left (W70). */
