@@ -11,4 +11,7 @@
 
 extern const struct conf_table proxy_table, milterd_table, log_table;
 
+/* What no row of proxy/listen and proxy/sasl can know by itself. */
+void settings_check_auth(const struct settings *s, struct findings *f);
+
 #endif

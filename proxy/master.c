@@ -130,7 +130,7 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
 	give_to_listeners(&m->sockets, sockets, n);
-	rc = worker_run(m->settings, m->shared, slot, sockets, n);
+	rc = worker_run(m->settings, m->shared, slot, sockets, n, "");
 	free(sockets);
 	free(m->places);
 	settings_free(m->settings);
@@ -424,6 +424,13 @@ static json_t *worker_status(const struct shared_slot *w, bool retired)
 	    (json_int_t)atomic_load(&w->messages), "retiring", retired);
 }
 
+static json_t *login_status(const struct penalties *p)
+{
+	return json_pack("{s:I,s:I,s:I,s:I}", "good", (json_int_t)atomic_load(&p->logged_in),
+	    "failed", (json_int_t)atomic_load(&p->failures), "bans",
+	    (json_int_t)atomic_load(&p->bans), "refused", (json_int_t)atomic_load(&p->refused));
+}
+
 static json_t *status(struct master *m)
 {
 	struct shared_sums sums = shared_sum(m->shared);
@@ -433,11 +440,12 @@ static json_t *status(struct master *m)
 		if (atomic_load(&m->shared->slots[i].pid) > 0)
 			(void)json_array_append_new(
 			    workers, worker_status(&m->shared->slots[i], m->retired[i] != 0));
-	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:I,s:I,s:I,s:I,s:I}", "ok", 1, "program",
+	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:I,s:I,s:I,s:I,s:o,s:I}", "ok", 1, "program",
 	    "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers", workers,
 	    "sessions", (json_int_t)sums.sessions, "sessions_total",
 	    (json_int_t)sums.sessions_total, "messages", (json_int_t)sums.messages, "refused",
-	    (json_int_t)sums.refused, "restarts", (json_int_t)atomic_load(&m->shared->restarts));
+	    (json_int_t)sums.refused, "logins", login_status(&m->shared->penalties), "restarts",
+	    (json_int_t)atomic_load(&m->shared->restarts));
 }
 
 static json_t *on_control(const char *command, json_t *request, void *arg)

@@ -11,6 +11,9 @@
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
 
+/* How long whoever checks logins may take to say what he can, before clients are let in. */
+#define AUTH_SETTLE_MS 1000
+
 static void leave_if_empty(struct worker *w)
 {
 	if (w->leaving && w->count == 0)
@@ -122,7 +125,8 @@ static void take_signals(void)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-static int worker_init(struct worker *w, const struct worker_socket *sockets, size_t count)
+static int worker_init(
+    struct worker *w, const struct worker_socket *sockets, size_t count, const char *sasl_socket)
 {
 	struct err e;
 	struct timespec now;
@@ -150,6 +154,9 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}
+	if ((w->auths = auths_new(w->base, w->settings, sasl_socket)) == NULL)
+		return -1;
+	auths_settle(w->auths, AUTH_SETTLE_MS);
 	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
 }
 
@@ -172,6 +179,7 @@ static void worker_clear(struct worker *w)
 	}
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
+	auths_free(&w->auths);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->stop);
@@ -184,13 +192,13 @@ static void worker_clear(struct worker *w)
 }
 
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count)
+    const struct worker_socket *sockets, size_t count, const char *sasl_socket)
 {
 	struct worker w = { .settings = &settings->proxy,
 		.shared = shared,
 		.slot = slot,
 		.generation = atomic_load(&shared->generation) };
-	int rc = worker_init(&w, sockets, count);
+	int rc = worker_init(&w, sockets, count, sasl_socket);
 
 	if (rc == 0)
 		event_base_dispatch(w.base);

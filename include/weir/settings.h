@@ -11,6 +11,8 @@
 struct listen_settings {
 	struct endpoint address;
 	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
+	char *auth; /* "off", "relay", "sasl", "dovecot:PATH" */
+	bool auth_plaintext, auth_required;
 };
 
 enum on_failure {
@@ -30,7 +32,10 @@ struct filter_settings {
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
+	bool pass_auth;           /* AUTH= of MAIL as an authenticated client gave it */
 };
+
+enum password_check { PASSWORD_CHECK_AUXPROP, PASSWORD_CHECK_SASLAUTHD };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
 
@@ -44,16 +49,30 @@ struct proxy_settings {
 		int64_t errors_soft, errors_hard, junk_commands, command_bytes, received_fields,
 		    header_bytes;
 		int64_t transactions;
+		int64_t auth_failures, auth_forget_s, auth_ban_s;
 	} limits;
 	struct {
 		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */
+		int64_t auth_s, auth_delay_ms;
 	} timeouts;
 	struct {
 		char *directory;
 		int64_t memory_bytes; /* of one message, before it goes to a file */
 	} spool;
+	struct {
+		struct conf_strs mechanisms;
+		char *realm, *service;
+		int password_check; /* enum password_check */
+		char *sasldb, *saslauthd;
+		int64_t processes;
+		struct {
+			char *introspection_url, *client_id, *client_secret_file, *login_claim,
+			    *ca_file;
+			int64_t timeout_s;
+		} oauth;
+	} sasl;
 	int bare_newline; /* enum bare_newline */
 	bool received;    /* add a Received field */
 	struct endpoint control;

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "weir/net.h"
+#include "proxy/control/penalties.h"
 
 #define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
 #define SHARED_CLIENTS 16384
@@ -30,6 +30,7 @@ struct shared {
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
+	struct penalties penalties;
 	struct shared_slot slots[SHARED_SLOTS];
 };
 

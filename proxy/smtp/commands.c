@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 #include "weir/smtp_syntax.h"
 
@@ -194,7 +195,7 @@ static const struct command {
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
-	{ SLICE("AUTH"), ANY, LAST, command_off },
+	{ SLICE("AUTH"), ANY, LAST, command_auth },
 	{ SLICE("BDAT"), ANY, 0, command_bdat },
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 
 bool session_filtered(const struct session *s)
@@ -53,6 +54,8 @@ void filters_introduce(struct session *s)
 void filters_transaction(struct session *s, struct slice domain)
 {
 	chain_macro(s->chain, "i", slice_z(s->mail.id));
+	chain_macro(s->chain, "{auth_type}", auth_mechanism(s));
+	chain_macro(s->chain, "{auth_authen}", slice_z(auth_login(s)));
 	chain_macro(s->chain, "{mail_host}", domain);
 	chain_macro(s->chain, "{mail_mailer}", SLICE("esmtp"));
 }

@@ -2,6 +2,7 @@
 
 #include "session.h"
 
+#include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -203,6 +204,8 @@ static bool may_begin(struct session *s)
 {
 	if (s->state != SESSION_READY)
 		session_say(s, SLICE("503 5.5.1 A transaction is under way\r\n"));
+	else if (auth_needed(s))
+		session_say(s, SLICE("530 5.7.0 Log in first\r\n"));
 	else if (s->refusal != NULL)
 		(void)filters_refused(s, s->refusal);
 	else if (s->transactions >= (unsigned)s->settings->limits.transactions)

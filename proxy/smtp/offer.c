@@ -2,6 +2,8 @@
 
 #include "session.h"
 
+#include "proxy/smtp/auth.h"
+
 /* ---- the backends' abilities -------------------------------------------------------------- */
 
 /* What the backends can do; of those that were never reached only what every server of today can.
@@ -40,6 +42,7 @@ static const struct offer {
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
+	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
 };
 
 void offer_greet(struct session *s)

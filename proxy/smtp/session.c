@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 
 /* Replies of a group wait for one another, but no longer than this when a question takes long
@@ -109,6 +110,7 @@ void session_end(struct session *s)
 	if (s->dead)
 		return;
 	transaction_abort(s);
+	auth_drop(s);
 	s->dead = true;
 	event_del(&s->timer);
 	event_del(&s->hold);
@@ -205,14 +207,17 @@ static bool read_command(struct session *s)
 		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
 		return false;
 	}
-	status = line_read(&s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
+	status = line_read(&s->reader, in,
+	    auth_line_max(s, in, (size_t)s->settings->limits.command_bytes), &line, &used);
 	stream_take(s->stream, used);
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
 	s->waiting = false;
-	if (status == LINE_GOOD)
+	if (status == LINE_GOOD && auth_expected(s))
+		auth_line(s, line);
+	else if (status == LINE_GOOD)
 		command_run(s, line);
-	else
+	else if (!auth_bad_line(s, in, status))
 		bad_line(s, status);
 	return true;
 }
@@ -375,6 +380,8 @@ static void greet(struct session *s)
 		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
 	else if (n > 0)
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
+	else if (s->listener->settings->auth_required && auth_banned(s))
+		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
 	else if (!bytes_addf(
 		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
 		s->closing = true;

@@ -26,6 +26,7 @@ enum session_state {
 };
 
 struct intake;
+struct login;
 
 struct session {
 	TAILQ_ENTRY(session) link;
@@ -43,8 +44,9 @@ struct session {
 	unsigned offered;             /* enum extension, as EHLO said */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
-	bool esmtp;      /* EHLO, not HELO */
-	bool introduced; /* the filters know of the connection */
+	bool esmtp;          /* EHLO, not HELO */
+	struct login *login; /* auth.c's; NULL before AUTH was said */
+	bool introduced;     /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
 	bool waiting; /* for a command, since `since_ms` */
 	bool owing;   /* a reply was given since the last soft error delay */
