@@ -25,11 +25,14 @@ static const char help_text[] =
     "  --maildir DIR          where to store; made if it is not there\n"
     "  --refuse-rcpt ADDR     refuse this recipient with 550 5.1.1; may be repeated\n"
     "  --slow MS              wait so long before each reply\n"
+    "  --without KEYWORD,...  do not offer these extensions, of SIZE, PIPELINING, 8BITMIME,\n"
+    "                         ENHANCEDSTATUSCODES, SMTPUTF8, DSN, CHUNKING\n"
     "\n"
     "Test aids:\n"
     "  --fault PHASE=ACTION   misbehave at a phase; may be repeated. PHASE=ACTION:N does so\n"
     "                         the first N times only.\n"
-    "      PHASE   connect, ehlo, mail, rcpt, data, body, dot, quit\n"
+    "      PHASE   connect, ehlo, mail, rcpt, data, body, dot, quit; with BDAT data is the\n"
+    "              first chunk, dot the last one\n"
     "      ACTION  450 (any 4yz or 5yz)  answer with that code; 421 closes\n"
     "              close                 close the connection without an answer\n"
     "              stall                 never answer\n"
@@ -42,7 +45,7 @@ struct options {
 	const char *listen, *maildir;
 };
 
-enum { OPT_LISTEN = 1, OPT_MAILDIR, OPT_REFUSE, OPT_SLOW, OPT_FAULT, OPT_HELP };
+enum { OPT_LISTEN = 1, OPT_MAILDIR, OPT_REFUSE, OPT_SLOW, OPT_WITHOUT, OPT_FAULT, OPT_HELP };
 
 static int option_fault(struct sink *sink, const char *text)
 {
@@ -74,6 +77,15 @@ static int option_slow(struct sink *sink, const char *text)
 	return CLI_OK;
 }
 
+static int option_without(struct sink *sink, const char *text)
+{
+	struct err e;
+
+	if (sink_without_parse(sink, text, &e) < 0)
+		return cli_usage("sink", "--without %s: %s", text, e.text);
+	return CLI_OK;
+}
+
 static int option_take(struct sink *sink, struct options *o, int option)
 {
 	switch (option) {
@@ -87,6 +99,8 @@ static int option_take(struct sink *sink, struct options *o, int option)
 		return option_refuse(sink, optarg);
 	case OPT_SLOW:
 		return option_slow(sink, optarg);
+	case OPT_WITHOUT:
+		return option_without(sink, optarg);
 	case OPT_FAULT:
 		return option_fault(sink, optarg);
 	default:
@@ -102,6 +116,7 @@ static int options_read(int argc, char **argv, struct sink *sink, struct options
 		{ "maildir", required_argument, NULL, OPT_MAILDIR },
 		{ "refuse-rcpt", required_argument, NULL, OPT_REFUSE },
 		{ "slow", required_argument, NULL, OPT_SLOW },
+		{ "without", required_argument, NULL, OPT_WITHOUT },
 		{ "fault", required_argument, NULL, OPT_FAULT },
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ NULL, 0, NULL, 0 },

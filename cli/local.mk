@@ -26,6 +26,7 @@ weir_SOURCES = \
 	cli/report.c \
 	cli/report.h \
 	cli/sink.h \
+	cli/sink_chunks.c \
 	cli/sink_commands.c \
 	cli/sink_fault.c \
 	cli/sink_session.c \

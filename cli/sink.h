@@ -55,9 +55,15 @@ struct sink {
 	struct sink_fault faults[SINK_LISTED];
 	size_t fault_count;
 	int slow_ms;
+	const char *without; /* EHLO keywords that are not offered, "CHUNKING,DSN"; NULL: none */
 	struct sink_session *sessions;
 	size_t session_count;
 };
+
+/* Is the extension offered? keyword: what EHLO calls it. */
+bool sink_offers(const struct sink *sink, struct slice keyword);
+/* 0, or -1 with *e: text names what the sink does not know. */
+int sink_without_parse(struct sink *sink, const char *text, struct err *e);
 
 /* "PHASE=ACTION", "PHASE=ACTION:N" for the first N times only. 0, or -1 with *e. */
 int sink_fault_parse(struct slice text, struct sink_fault *out, struct err *e);

@@ -17,7 +17,7 @@ void sink_reset(struct sink_session *s)
 	bytes_clear(&s->head);
 	bytes_clear(&s->content);
 	s->recipients = 0;
-	s->smtputf8 = false;
+	s->smtputf8 = s->chunk.failed = false;
 	s->stored_bytes = 0;
 	s->too_big = false;
 	s->store_error.text[0] = '\0';
@@ -42,17 +42,60 @@ void sink_greet(struct sink_session *s)
 		sink_misbehave(s, fault);
 }
 
+static const char *const extensions[] = { "SIZE", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES",
+	"SMTPUTF8", "DSN", "CHUNKING" };
+
+static bool listed(struct slice list, struct slice keyword)
+{
+	while (list.n > 0)
+		if (slice_ieq(slice_cut(&list, ','), keyword))
+			return true;
+	return false;
+}
+
+bool sink_offers(const struct sink *sink, struct slice keyword)
+{
+	return !listed(slice_z(sink->without), keyword);
+}
+
+int sink_without_parse(struct sink *sink, const char *text, struct err *e)
+{
+	struct slice list = slice_z(text);
+
+	while (list.n > 0) {
+		struct slice one = slice_cut(&list, ',');
+		size_t i = 0;
+
+		while (i < COUNT(extensions) && !slice_ieq(one, slice_z(extensions[i])))
+			i++;
+		if (i == COUNT(extensions))
+			return err_set(e, "\"%.*s\" is no extension of the sink", SLICE_ARG(one));
+	}
+	sink->without = text;
+	return 0;
+}
+
 static void cmd_ehlo(struct sink_session *s, struct slice arg)
 {
+	char text[512];
+	struct buf b = BUF_ON(text);
+
 	if (!smtp_helo_valid(arg)) {
 		sink_reply(s, 501, "", "EHLO takes a domain or an address literal");
 		return;
 	}
 	s->state = s->state < SINK_ST_READY ? SINK_ST_READY : s->state;
 	sink_reset(s);
-	sink_reply(s, 250, "",
-	    "%s\nPIPELINING\nSIZE %u\n8BITMIME\nENHANCEDSTATUSCODES\nSMTPUTF8\nDSN",
-	    s->sink->hostname, SINK_MESSAGE_MAX);
+	text[0] = '\0';
+	buf_add(&b, slice_z(s->sink->hostname));
+	for (size_t i = 0; i < COUNT(extensions); i++) {
+		if (!sink_offers(s->sink, slice_z(extensions[i])))
+			continue;
+		buf_addf(&b, "\n%s", extensions[i]);
+		if (i == 0) /* SIZE */
+			buf_addf(&b, " %u", SINK_MESSAGE_MAX);
+	}
+	sink_reply(s, 250, "", "%s", text);
 }
 
 static void cmd_helo(struct sink_session *s, struct slice arg)
@@ -105,17 +148,17 @@ static bool is_given(struct sink_session *s, struct slice value)
 }
 
 static const struct {
-	const char *keyword;
+	const char *keyword, *extension;
 	enum smtp_path_kind kind;
 	bool (*accept)(struct sink_session *s, struct slice value);
 } known_parameters[] = {
-	{ "SIZE", SMTP_REVERSE_PATH, is_size },
-	{ "BODY", SMTP_REVERSE_PATH, is_body },
-	{ "SMTPUTF8", SMTP_REVERSE_PATH, is_smtputf8 },
-	{ "RET", SMTP_REVERSE_PATH, is_given },
-	{ "ENVID", SMTP_REVERSE_PATH, is_given },
-	{ "NOTIFY", SMTP_FORWARD_PATH, is_given },
-	{ "ORCPT", SMTP_FORWARD_PATH, is_given },
+	{ "SIZE", "SIZE", SMTP_REVERSE_PATH, is_size },
+	{ "BODY", "8BITMIME", SMTP_REVERSE_PATH, is_body },
+	{ "SMTPUTF8", "SMTPUTF8", SMTP_REVERSE_PATH, is_smtputf8 },
+	{ "RET", "DSN", SMTP_REVERSE_PATH, is_given },
+	{ "ENVID", "DSN", SMTP_REVERSE_PATH, is_given },
+	{ "NOTIFY", "DSN", SMTP_FORWARD_PATH, is_given },
+	{ "ORCPT", "DSN", SMTP_FORWARD_PATH, is_given },
 };
 
 static bool parameter_accept(
@@ -123,6 +166,7 @@ static bool parameter_accept(
 {
 	for (size_t i = 0; i < COUNT(known_parameters); i++)
 		if (known_parameters[i].kind == kind &&
+		    sink_offers(s->sink, slice_z(known_parameters[i].extension)) &&
 		    slice_ieq(p->keyword, slice_z(known_parameters[i].keyword)))
 			return known_parameters[i].accept(s, p->value);
 	sink_reply(s, 555, "5.5.4", "Unknown parameter %.*s", SLICE_ARG(p->keyword));
@@ -267,7 +311,9 @@ static const struct command {
 	{ "MAIL", IN(SINK_ST_READY), 0, SINK_MAIL, cmd_mail },
 	{ "RCPT", TRANSACTION, 0, SINK_RCPT, cmd_rcpt },
 	{ "DATA", TRANSACTION, NO_ARGUMENT, SINK_DATA, cmd_data },
-	{ "RSET", GREETED | IN(SINK_ST_START), NO_ARGUMENT, SINK_PHASES, cmd_rset },
+	{ "BDAT", ANY, 0, SINK_PHASES, sink_bdat },
+	{ "RSET", GREETED | IN(SINK_ST_IN_BDAT) | IN(SINK_ST_START), NO_ARGUMENT, SINK_PHASES,
+	    cmd_rset },
 	{ "NOOP", ANY & ~IN(SINK_ST_REFUSED), 0, SINK_PHASES, cmd_noop },
 	{ "VRFY", GREETED, 0, SINK_PHASES, cmd_vrfy },
 	{ "HELP", ANY & ~IN(SINK_ST_REFUSED), 0, SINK_PHASES, cmd_help },
@@ -331,7 +377,7 @@ static bool message_store(struct sink_session *s)
 	return false;
 }
 
-static void end_of_data(struct sink_session *s)
+void sink_content_end(struct sink_session *s)
 {
 	const struct sink_fault *fault = sink_fault_take(s->sink, SINK_DOT);
 	bool store = fault == NULL || fault->action == SINK_STORE_THEN_CLOSE ||
@@ -347,6 +393,12 @@ static void end_of_data(struct sink_session *s)
 	sink_reset(s);
 }
 
+void sink_content_flush(struct sink_session *s)
+{
+	if (s->content.n >= WRITE_BYTES)
+		content_write(s);
+}
+
 void sink_mail_data(struct sink_session *s, struct slice in, size_t *used)
 {
 	int rc;
@@ -358,8 +410,7 @@ void sink_mail_data(struct sink_session *s, struct slice in, size_t *used)
 		sink_reply(s, 421, "4.3.0", "Out of memory");
 		return;
 	}
-	if (s->content.n >= WRITE_BYTES)
-		content_write(s);
+	sink_content_flush(s);
 	if (rc == 1)
-		end_of_data(s);
+		sink_content_end(s);
 }

@@ -99,9 +99,16 @@ static bool take_data(struct sink_session *s, struct evbuffer *in)
 	struct evbuffer_iovec piece;
 	size_t used = 0;
 
+	if (s->state == SINK_ST_IN_CHUNK && s->chunk.left == 0) {
+		sink_chunk_end(s);
+		return true;
+	}
 	if (evbuffer_peek(in, -1, NULL, &piece, 1) < 1 || piece.iov_len == 0)
 		return false;
-	sink_mail_data(s, slice_of(piece.iov_base, piece.iov_len), &used);
+	if (s->state == SINK_ST_IN_CHUNK)
+		sink_chunk_data(s, slice_of(piece.iov_base, piece.iov_len), &used);
+	else
+		sink_mail_data(s, slice_of(piece.iov_base, piece.iov_len), &used);
 	evbuffer_drain(in, used);
 	return true;
 }
@@ -111,7 +118,8 @@ static void session_run(struct sink_session *s)
 	struct evbuffer *in = bufferevent_get_input(s->bev);
 
 	while (session_may_go_on(s) &&
-	    (s->state == SINK_ST_IN_DATA ? take_data(s, in) : take_line(s, in)))
+	    (s->state == SINK_ST_IN_DATA || s->state == SINK_ST_IN_CHUNK ? take_data(s, in)
+									 : take_line(s, in)))
 		;
 	if (s->stalled || s->closing)
 		evbuffer_drain(in, evbuffer_get_length(in));

@@ -18,6 +18,8 @@ enum sink_state {
 	SINK_ST_IN_MAIL,
 	SINK_ST_IN_RCPT,
 	SINK_ST_IN_DATA,
+	SINK_ST_IN_BDAT, /* between two chunks */
+	SINK_ST_IN_CHUNK,
 	SINK_ST_COUNT
 };
 
@@ -38,6 +40,13 @@ struct sink_session {
 	size_t recipients;
 	bool smtputf8;
 	struct smtp_data_decoder decoder;
+	struct {
+		uint64_t size, left; /* octets of the chunk, and those still to come */
+		bool last;
+		bool failed;                    /* the sequence: the rest of it is thrown away */
+		const struct sink_fault *fault; /* that answers the chunk, or NULL */
+		const char *refusal;            /* text of 503, or NULL */
+	} chunk;
 	struct bytes content; /* decoded, not written yet */
 	uint64_t stored_bytes;
 	bool too_big;
@@ -55,8 +64,18 @@ void sink_misbehave(struct sink_session *s, const struct sink_fault *fault);
 /* sink_commands.c: a line without its CR LF; some octets of mail data, of which *used were. */
 void sink_command(struct sink_session *s, struct slice line);
 void sink_mail_data(struct sink_session *s, struct slice in, size_t *used);
+/* Write what was decoded where that has become much. */
+void sink_content_flush(struct sink_session *s);
+/* All of the message is there: store it and say so, and forget the transaction. */
+void sink_content_end(struct sink_session *s);
 void sink_greet(struct sink_session *s);
 /* Forget the transaction; an unfinished message is removed. */
 void sink_reset(struct sink_session *s);
+
+/* sink_chunks.c: BDAT, and octets of a chunk. */
+void sink_bdat(struct sink_session *s, struct slice arg);
+void sink_chunk_data(struct sink_session *s, struct slice in, size_t *used);
+/* The chunk is read: answer it. */
+void sink_chunk_end(struct sink_session *s);
 
 #endif

@@ -451,6 +451,14 @@ int conf_load(const struct conf_table *table, const struct json_file *j, const c
 	return load_table(&l, table, object, out);
 }
 
+bool conf_networks_have(const struct conf_networks *n, const struct address *a)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (network_has(&n->v[i], a))
+			return true;
+	return false;
+}
+
 static void free_items(const struct conf_table *table, struct conf_items *items)
 {
 	for (size_t i = 0; i < items->n; i++)

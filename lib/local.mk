@@ -14,6 +14,7 @@ libweir_a_SOURCES = \
 	lib/settings_milterd.c \
 	lib/settings_proxy.c \
 	lib/settings_tables.h \
+	lib/settings_tls.c \
 	lib/slice.c
 
 check_PROGRAMS += check_slice check_net check_conf

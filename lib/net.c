@@ -137,15 +137,19 @@ int network_parse(struct slice text, struct network *out, struct err *e)
 	struct slice rest = text, head = slice_cut(&rest, '/');
 	struct network n = { .prefix = 0 };
 	uint8_t masked[16] = { 0 };
+	unsigned bits, mapped;
 	uint64_t prefix;
 
 	if (address_parse(head, &n.base, e) < 0)
 		return -1;
-	prefix = address_bits(&n.base);
-	if (head.n < text.n && slice_number(rest, address_bits(&n.base), &prefix) < 0)
-		return err_set(e, "\"%.*s\": the prefix length must be 0..%u",
-		    SLICE_ARG(slice_sub(text, 0, 80)), address_bits(&n.base));
-	n.prefix = (unsigned)prefix;
+	bits = address_bits(&n.base);
+	/* "::ffff:192.0.2.0/120" is 192.0.2.0/24. */
+	mapped = n.base.family == AF_INET && slice_find(head, ':') < head.n ? 96 : 0;
+	prefix = bits + mapped;
+	if (head.n < text.n && (slice_number(rest, bits + mapped, &prefix) < 0 || prefix < mapped))
+		return err_set(e, "\"%.*s\": the prefix length must be %u..%u",
+		    SLICE_ARG(slice_sub(text, 0, 80)), mapped, bits + mapped);
+	n.prefix = (unsigned)prefix - mapped;
 	for (unsigned i = 0; i < 16; i++) {
 		unsigned kept = n.prefix > i * 8 ? n.prefix - i * 8 : 0;
 

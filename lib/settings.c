@@ -99,6 +99,48 @@ static void check_backends(const struct settings *s, struct findings *f)
 	}
 }
 
+static bool is_address(const struct endpoint *ep)
+{
+	struct address a;
+
+	return !ep->local && address_parse(slice_z(ep->host), &a, NULL) == 0;
+}
+
+/* A name server that is given by name would have to be looked up. */
+static void check_dns(const struct settings *s, struct findings *f)
+{
+	const struct conf_strs *servers = &s->proxy.dns_servers;
+
+	for (size_t i = 0; i < servers->n; i++) {
+		char pointer[64];
+		struct endpoint ep;
+		struct address a;
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/dns/servers/%zu", i);
+		if (address_parse(slice_z(servers->v[i]), &a, NULL) < 0 &&
+		    (endpoint_parse(slice_z(servers->v[i]), &ep, NULL) < 0 || !is_address(&ep)))
+			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+			    "must be ADDRESS, ADDRESS:PORT or [v6]:PORT, not \"%s\"",
+			    servers->v[i]);
+	}
+}
+
+/* Without an address there is nobody to trust. */
+static void check_listeners(const struct settings *s, struct findings *f)
+{
+	const struct listen_settings *l = s->proxy.listen.v;
+
+	for (size_t i = 0; i < s->proxy.listen.n; i++) {
+		char pointer[64];
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/address", i);
+		if (l[i].address.local && (l[i].proxy_from.n > 0 || l[i].xclient_from.n > 0))
+			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+			    "proxy_protocol and xclient are for TCP: clients of a Unix socket "
+			    "have no address to trust them by");
+	}
+}
+
 static bool octal(int64_t digits)
 {
 	while (digits > 0 && digits % 10 < 8)
@@ -134,6 +176,9 @@ static void check_whole(const struct settings *s, struct findings *f)
 	check_backends(s, f);
 	check_sockets(s, f);
 	settings_check_auth(s, f);
+	check_listeners(s, f);
+	check_dns(s, f);
+	settings_tls_check(s, f);
 	if (strncmp(s->milterd.store, "lmdb:", 5) != 0 || s->milterd.store[5] == '\0')
 		json_finding(f, FINDING_ERROR, &s->file, "/milterd/store", false,
 		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);
@@ -146,8 +191,7 @@ static void check_whole(const struct settings *s, struct findings *f)
 		    "is more than message_bytes");
 }
 
-/* Take a relative path from the folder that the file lies in; prefix ("lmdb:") stays in front. */
-static int anchor(char **text, const char *prefix, const char *folder, struct findings *f)
+int settings_anchor(char **text, const char *prefix, const char *folder, struct findings *f)
 {
 	size_t skip = strncmp(*text, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
 	struct bytes b = { 0 };
@@ -187,7 +231,7 @@ static void anchor_auth(struct settings *s, size_t i, const char *folder, struct
 	if (strncmp(l->auth, "dovecot:", 8) != 0)
 		return;
 	(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/auth", i);
-	anchor(&l->auth, "dovecot:", folder, f);
+	settings_anchor(&l->auth, "dovecot:", folder, f);
 	if (strlen(l->auth + 8) >= room)
 		json_finding(f, FINDING_ERROR, &s->file, pointer, false,
 		    "%s: a socket path has at most %zu octets", l->auth + 8, room - 1);
@@ -208,13 +252,13 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 	char *folder = folder_of(path);
 	struct filter_settings *filter = s->proxy.filters.v;
 
-	anchor(&s->milterd.rules, "", folder, f);
-	anchor(&s->milterd.store, "lmdb:", folder, f);
-	anchor(&s->milterd.antivirus.database, "", folder, f);
-	anchor(&s->milterd.antivirus.scanner, "", folder, f);
-	anchor(&s->proxy.spool.directory, "", folder, f);
+	settings_anchor(&s->milterd.rules, "", folder, f);
+	settings_anchor(&s->milterd.store, "lmdb:", folder, f);
+	settings_anchor(&s->milterd.antivirus.database, "", folder, f);
+	settings_anchor(&s->milterd.antivirus.scanner, "", folder, f);
+	settings_anchor(&s->proxy.spool.directory, "", folder, f);
 	if (strcmp(s->log.to, "stderr") != 0 && strcmp(s->log.to, "syslog") != 0)
-		anchor(&s->log.to, "", folder, f);
+		settings_anchor(&s->log.to, "", folder, f);
 	anchor_socket(&s->milterd.socket, folder, f);
 	anchor_socket(&s->milterd.control, folder, f);
 	anchor_socket(&s->proxy.control, folder, f);
@@ -222,10 +266,11 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 		anchor_socket(&filter[i].socket, folder, f);
 	for (size_t i = 0; i < s->proxy.listen.n; i++)
 		anchor_auth(s, i, folder, f);
-	anchor(&s->proxy.sasl.sasldb, "", folder, f);
-	anchor(&s->proxy.sasl.saslauthd, "", folder, f);
-	anchor(&s->proxy.sasl.oauth.client_secret_file, "", folder, f);
-	anchor(&s->proxy.sasl.oauth.ca_file, "", folder, f);
+	settings_anchor(&s->proxy.sasl.sasldb, "", folder, f);
+	settings_anchor(&s->proxy.sasl.saslauthd, "", folder, f);
+	settings_anchor(&s->proxy.sasl.oauth.client_secret_file, "", folder, f);
+	settings_anchor(&s->proxy.sasl.oauth.ca_file, "", folder, f);
+	settings_tls_anchor(&s->proxy, folder, f);
 	free(folder);
 }
 

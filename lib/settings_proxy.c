@@ -2,6 +2,19 @@
 
 #include "settings_tables.h"
 
+#define AT(member) offsetof(struct certificate_settings, member)
+/* clang-format off */
+static const struct conf_field certificate_fields[] = {
+	{ .name = "chain", .type = CONF_STR, .offset = AT(chain), .fallback = NULL, .min = 1, .max = 4000, .unit = "",
+	  .about = "PEM file: the server's certificate, then those that lead to its root." },
+	{ .name = "key", .type = CONF_STR, .offset = AT(key), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the private key, without a pass phrase; empty: it stands in chain too." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table certificate_table = { "certificates", certificate_fields,
+	COUNT(certificate_fields), sizeof(struct certificate_settings) };
+
 #define AT(member) offsetof(struct listen_settings, member)
 /* clang-format off */
 static const struct conf_field listen_fields[] = {
@@ -15,6 +28,24 @@ static const struct conf_field listen_fields[] = {
 	  .about = "Offer AUTH to clients that do not speak TLS, too: whoever is on the way can read their passwords." },
 	{ .name = "auth_required", .type = CONF_BOOL, .offset = AT(auth_required), .fallback = "false", .unit = "",
 	  .about = "Take mail from clients that have logged in only; others get 530 5.7.0 (a submission port)." },
+	{ .name = "proxy_protocol/from", .type = CONF_NETWORKS, .offset = AT(proxy_from), .fallback = "[]", .max = 1000, .unit = "",
+	  .about = "Networks of load balancers: who connects from there must begin with a header of the PROXY protocol, version 1 or 2, that names the client." },
+	{ .name = "xclient/from", .type = CONF_NETWORKS, .offset = AT(xclient_from), .fallback = "[]", .max = 1000, .unit = "",
+	  .about = "Networks of clients that may say for whom they speak, with XCLIENT." },
+	{ .name = "protocol_violations", .type = CONF_CHOICE, .offset = AT(protocol_violations), .fallback = "close", .unit = "", .choices = "close|note",
+	  .about = "What early talk, commands sent ahead where RFC 2920 forbids it, and what is no SMTP lead to: the end of the session, or no more than a note in the log and for the filters." },
+	{ .name = "tls", .type = CONF_CHOICE, .offset = AT(tls), .fallback = "off", .unit = "", .choices = "off|offer|require|implicit",
+	  .about = "STARTTLS is not there, is offered, or must come before mail; implicit: TLS from the first octet, as on port 465." },
+	{ .name = "certificates", .type = CONF_LIST, .offset = AT(certificates), .fallback = "[]", .max = 64, .unit = "", .table = &certificate_table,
+	  .about = "What TLS shows of us: the first is the default, the others are chosen by the name that the client asks for; RSA and ECDSA of one name stand side by side." },
+	{ .name = "tls_minimum", .type = CONF_CHOICE, .offset = AT(tls_minimum), .fallback = "1.2", .unit = "", .choices = "1.2|1.3",
+	  .about = "The oldest version of TLS that is spoken." },
+	{ .name = "tls_policy", .type = CONF_CHOICE, .offset = AT(tls_policy), .fallback = "intermediate", .unit = "", .choices = "modern|intermediate",
+	  .about = "Ciphers, groups and versions by the names of Mozilla's recommendations; modern is TLS 1.3 alone, whatever tls_minimum says." },
+	{ .name = "client_certificates", .type = CONF_CHOICE, .offset = AT(client_certificates), .fallback = "off", .unit = "", .choices = "off|ask",
+	  .about = "Ask clients for a certificate, never insist on it; filters see whose it is." },
+	{ .name = "client_ca", .type = CONF_STR, .offset = AT(client_ca), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the authorities that client certificates are checked against, for {verify}; empty: none is known." },
 };
 /* clang-format on */
 #undef AT
@@ -53,11 +84,34 @@ static const struct conf_field backend_fields[] = {
 	  .about = "SMTP servers, HOST:PORT, in order of preference: the next is asked when one cannot be reached." },
 	{ .name = "pass_auth", .type = CONF_BOOL, .offset = AT(pass_auth), .fallback = "false", .unit = "",
 	  .about = "Pass on what authenticated clients say in the AUTH parameter of MAIL (RFC 4954 5) to this backend; it gets AUTH=<> otherwise." },
+	{ .name = "chunking", .type = CONF_CHOICE, .offset = AT(chunking), .fallback = "auto", .unit = "", .choices = "auto|off",
+	  .about = "Messages go by BDAT (RFC 3030) where a server lists CHUNKING, or always by DATA." },
+	{ .name = "tls", .type = CONF_CHOICE, .offset = AT(tls), .fallback = "off", .unit = "", .choices = "off|may|require|verify",
+	  .about = "TLS towards the servers: never, where it can be had, always, or always with a certificate that is good for the server's name." },
+	{ .name = "tls_implicit", .type = CONF_BOOL, .offset = AT(tls_implicit), .fallback = "false", .unit = "",
+	  .about = "TLS from the first octet, as on port 465, instead of STARTTLS; wants tls require or verify." },
+	{ .name = "tls_name", .type = CONF_STR, .offset = AT(tls_name), .fallback = "", .max = 255, .unit = "",
+	  .about = "The name that is asked for and verified; empty stands for the server's host." },
+	{ .name = "ca", .type = CONF_STR, .offset = AT(ca), .fallback = "", .max = 4000, .unit = "",
+	  .about = "PEM file with the authorities that tls verify trusts; empty: the system's." },
 };
 /* clang-format on */
 #undef AT
 static const struct conf_table backend_table = { "backends", backend_fields, COUNT(backend_fields),
 	sizeof(struct backend_settings) };
+
+#define AT(member) offsetof(struct bare_newline_exception, member)
+/* clang-format off */
+static const struct conf_field exception_fields[] = {
+	{ .name = "from", .type = CONF_NETWORKS, .offset = AT(from), .fallback = NULL, .min = 1, .max = 1000, .unit = "",
+	  .about = "Networks of clients." },
+	{ .name = "policy", .type = CONF_CHOICE, .offset = AT(policy), .fallback = NULL, .unit = "", .choices = "normalize|reject|note",
+	  .about = "What holds for them in place of bare_newline." },
+};
+/* clang-format on */
+#undef AT
+static const struct conf_table exception_table = { "bare_newline_exceptions", exception_fields,
+	COUNT(exception_fields), sizeof(struct bare_newline_exception) };
 
 #define AT(member) offsetof(struct proxy_settings, member)
 /* clang-format off */
@@ -118,6 +172,12 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "How long whoever checks a login may take for one answer; then the client gets 454 4.7.0." },
 	{ .name = "timeouts/auth_delay_ms", .type = CONF_INT, .offset = AT(timeouts.auth_delay_ms), .fallback = "500", .min = 0, .max = 10000, .unit = "ms",
 	  .about = "The delay of the reply to a first failed login; each further failure of the client or of the login doubles it, up to 10 s." },
+	{ .name = "timeouts/proxy_header_s", .type = CONF_INT, .offset = AT(timeouts.proxy_header_s), .fallback = "5", .min = 1, .max = 300, .unit = "s",
+	  .about = "How long a load balancer may take for its PROXY header." },
+	{ .name = "timeouts/client_name_s", .type = CONF_INT, .offset = AT(timeouts.client_name_s), .fallback = "5", .min = 0, .max = 60, .unit = "s",
+	  .about = "How long looking up a client's name may take, from its connection on; the greeting never waits for it. 0: names are not looked up." },
+	{ .name = "timeouts/tls_handshake_s", .type = CONF_INT, .offset = AT(timeouts.tls_handshake_s), .fallback = "30", .min = 1, .max = 3600, .unit = "s",
+	  .about = "How long a client may take for the TLS handshake." },
 	{ .name = "spool/directory", .type = CONF_STR, .offset = AT(spool.directory), .fallback = "/var/tmp", .min = 1, .max = 4000, .unit = "",
 	  .about = "Where messages in flight go that are too large for memory; the files are unlinked." },
 	{ .name = "spool/memory_bytes", .type = CONF_INT, .offset = AT(spool.memory_bytes), .fallback = "1048576", .min = 0, .max = 1e9, .unit = "octets",
@@ -150,8 +210,16 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "How long one question may take." },
 	{ .name = "bare_newline", .type = CONF_CHOICE, .offset = AT(bare_newline), .fallback = "normalize", .unit = "", .choices = "normalize|reject",
 	  .about = "A CR or LF that stands alone: made a proper line end in mail data, or refused with 550 5.5.2. Neither ever ends a message." },
+	{ .name = "bare_newline", .type = CONF_CHOICE, .offset = AT(bare_newline), .fallback = "normalize", .unit = "", .choices = "normalize|reject|note",
+	  .about = "A CR or LF that stands alone: normalize makes it a proper line end in mail data and refuses it in a command, reject refuses both with 550 5.5.2, note takes a lone LF for the end of a command too. None of them ever ends a message with it." },
+	{ .name = "bare_newline_exceptions", .type = CONF_LIST, .offset = AT(bare_newline_exceptions), .fallback = "[]", .max = 100, .unit = "", .table = &exception_table,
+	  .about = "Clients for which another policy than bare_newline holds; the first that fits counts." },
+	{ .name = "dns/servers", .type = CONF_STRS, .offset = AT(dns_servers), .fallback = "[]", .max = 8, .unit = "",
+	  .about = "Name servers, ADDRESS or ADDRESS:PORT; none stands for those of /etc/resolv.conf." },
 	{ .name = "received", .type = CONF_BOOL, .offset = AT(received), .fallback = "true", .unit = "",
 	  .about = "Add a Received field, as RFC 5321 4.4 asks of a relay." },
+	{ .name = "chunking", .type = CONF_BOOL, .offset = AT(chunking), .fallback = "true", .unit = "",
+	  .about = "Offer CHUNKING (BDAT, RFC 3030) to clients; without it BDAT gets 521 5.5.1, and the connection is closed." },
 	{ .name = "control", .type = CONF_ENDPOINT, .offset = AT(control), .fallback = "unix:" WEIR_RUNDIR "/proxy.ctl", .unit = "",
 	  .about = "The control socket for weir reload and weir status." },
 	{ .name = "user", .type = CONF_STR, .offset = AT(user), .fallback = "weir", .max = 64, .unit = "",

@@ -91,11 +91,17 @@ static enum octet octet_class(char c)
 	return c == '\r' ? OCTET_CR : c == '\n' ? OCTET_LF : c == '.' ? OCTET_DOT : OCTET_OTHER;
 }
 
+/* In chunks the start of a line is a place like any other. */
+static void enter(struct smtp_data_decoder *d, enum state state)
+{
+	d->state = d->chunks && (state == AFTER_CRLF || state == AFTER_LF) ? IN_LINE : state;
+}
+
 static bool decode_octet(struct smtp_data_decoder *d, char c, struct bytes *out)
 {
 	const struct step *step = &steps[d->state][octet_class(c)];
 
-	d->state = step->next;
+	enter(d, step->next);
 	d->bare_cr |= (step->flags & BARE_CR) != 0;
 	d->bare_lf |= (step->flags & BARE_LF) != 0;
 	d->lines += (step->flags & LINE) != 0;
@@ -114,7 +120,7 @@ static bool decode_run(struct smtp_data_decoder *d, struct scan *s, struct bytes
 	scan_plain(s);
 	if (s->at == from)
 		return true;
-	d->state = s->at[-1] == '\n' ? AFTER_CRLF : IN_LINE;
+	enter(d, s->at[-1] == '\n' ? AFTER_CRLF : IN_LINE);
 	return bytes_add(out, slice_of(from, (size_t)(s->at - from)));
 }
 
@@ -143,6 +149,48 @@ int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used,
 	d->lines += s.lines;
 	d->nul = d->nul || (*used > 0 && memchr(in.p, '\0', *used) != NULL);
 	return d->state == ENDED;
+}
+
+void smtp_chunk_decode_start(struct smtp_data_decoder *d)
+{
+	*d = (struct smtp_data_decoder){ .state = IN_LINE, .chunks = true };
+}
+
+/* A dot at the start of a line stops a scan, and means nothing here. */
+static bool all_plain(struct scan *s)
+{
+	do
+		scan_plain(s);
+	while (s->at < s->end && *s->at == '.');
+	return s->at == s->end;
+}
+
+int smtp_chunk_decode(
+    struct smtp_data_decoder *d, struct slice in, struct bytes *out, struct slice *content)
+{
+	struct scan s = scan_start(in);
+	size_t used, held = out->n;
+
+	*content = in;
+	if (d->state != IN_LINE || !all_plain(&s)) {
+		if (smtp_data_decode(d, in, &used, out) < 0)
+			return -1;
+		*content = slice_sub(bytes_slice(out), held, out->n);
+		return 0;
+	}
+	d->wire_bytes += in.n;
+	d->lines += s.lines;
+	d->nul = d->nul || (in.n > 0 && memchr(in.p, '\0', in.n) != NULL);
+	return 0;
+}
+
+int smtp_chunk_decode_end(struct smtp_data_decoder *d, struct bytes *out)
+{
+	if (d->state != IN_LINE_CR)
+		return 0;
+	d->state = IN_LINE;
+	d->bare_cr = true;
+	return bytes_addc(out, ' ') ? 0 : -1;
 }
 
 /* The longest run of plain lines, after the dot that its first line may need. */

@@ -10,18 +10,42 @@ weir_proxy_SOURCES = \
 	proxy/auth/base64.h \
 	proxy/auth/bearer.c \
 	proxy/auth/bearer.h \
+	proxy/auth/cyrus.c \
+	proxy/auth/cyrus.h \
 	proxy/auth/dovecot.c \
 	proxy/auth/dovecot.h \
+	proxy/auth/introspect.c \
+	proxy/auth/introspect.h \
+	proxy/auth/introspection.c \
 	proxy/auth/mechanism.c \
 	proxy/auth/mechanism.h \
+	proxy/auth/sasl_helper.c \
+	proxy/auth/sasl_helper.h \
+	proxy/auth/sasl_pool.c \
+	proxy/auth/sasl_pool.h \
+	proxy/auth/sasl_process.c \
+	proxy/auth/sasl_process.h \
+	proxy/auth/sasl_service.c \
+	proxy/auth/sasl_service.h \
 	proxy/control/penalties.c \
 	proxy/control/penalties.h \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
+	proxy/control/decay.c \
+	proxy/control/decay.h \
+	proxy/control/keyed_hash.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/listen/client_name.c \
+	proxy/listen/client_name.h \
+	proxy/listen/front.c \
+	proxy/listen/front.h \
 	proxy/listen/listener.c \
 	proxy/listen/listener.h \
+	proxy/listen/proxy_header.c \
+	proxy/listen/proxy_header.h \
+	proxy/listen/proxy_wait.c \
+	proxy/listen/proxy_wait.h \
 	proxy/mail.c \
 	proxy/mail.h \
 	proxy/main.c \
@@ -33,28 +57,59 @@ weir_proxy_SOURCES = \
 	proxy/received.h \
 	proxy/smtp/auth.c \
 	proxy/smtp/auth.h \
+	proxy/resolver.c \
+	proxy/resolver.h \
+	proxy/smtp/command_xclient.c \
+	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
 	proxy/smtp/data.c \
 	proxy/smtp/filters.c \
+	proxy/smtp/findings.c \
+	proxy/smtp/findings.h \
+	proxy/smtp/identity.c \
+	proxy/smtp/identity.h \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
+	proxy/smtp/starttls.c \
 	proxy/smtp/transaction.c \
+	proxy/smtp/xclient.c \
+	proxy/smtp/xclient.h \
 	proxy/sockets.c \
 	proxy/sockets.h \
 	proxy/spool.c \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_tls.c \
+	proxy/stream_tls.h \
+	proxy/tls/client.c \
+	proxy/tls/client.h \
+	proxy/tls/facts.c \
+	proxy/tls/facts.h \
+	proxy/tls/identity.c \
+	proxy/tls/identity.h \
+	proxy/tls/policy.c \
+	proxy/tls/policy.h \
+	proxy/tls/server.c \
+	proxy/tls/server.h \
+	proxy/tls/store.c \
+	proxy/tls/store.h \
+	proxy/tls/tickets.c \
+	proxy/tls/tickets.h \
+	proxy/tls/words.c \
+	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/mail_data.c \
+	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
 	proxy/upstream/relay.c \
@@ -63,7 +118,7 @@ weir_proxy_SOURCES = \
 	proxy/upstream/upstream.h \
 	proxy/worker.c \
 	proxy/worker.h
-weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
+weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)
 
 check_PROGRAMS += check_auth check_penalties
 check_auth_SOURCES = tests/unit/check_auth.c tests/unit/unit.h proxy/auth/base64.c proxy/auth/bearer.c \
@@ -73,6 +128,9 @@ check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/c
 check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
+check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -84,8 +142,14 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_proxy_header
+check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
+	proxy/listen/proxy_header.c
+check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
 	tests/e2e/authlib.py \
@@ -94,6 +158,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_auth.py \
 	tests/e2e/test_proxy_backend.py \
+	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/dovecot/answers \
@@ -103,6 +168,12 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/fuzz/corpus/proxy_header/v1 \
+	tests/fuzz/corpus/proxy_header/v1_unknown \
+	tests/fuzz/corpus/proxy_header/v2_crc \
+	tests/fuzz/corpus/proxy_header/v2_local \
+	tests/fuzz/corpus/proxy_header/v2_tlv \
+	tests/e2e/test_proxy_tls.py \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -117,4 +188,9 @@ fuzz_sasl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_proxy_header
+fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
+fuzz_proxy_header_LDADD = $(WEIR_LIBS)
+fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "master.h"
+#include "proxy/tls/client.h"
+#include "proxy/tls/store.h"
 #include "weir/log.h"
 
 /* The contract of -t, and of every start: 2 for a configuration that is not good. */
@@ -61,6 +63,19 @@ static int load(const struct options *o, struct settings *s)
 	return rc;
 }
 
+/* What a start would read beside the configuration. */
+static int check_certificates(const struct settings *s)
+{
+	struct findings f = { 0 };
+	struct tls_store *store = tls_store_load(s, NULL, &f);
+	int rc = store != NULL && tls_clients_check(s, &f) == 0 ? 0 : -1;
+
+	findings_print(&f, stderr);
+	findings_free(&f);
+	tls_store_free(&store);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	static const char installed[] = WEIR_SYSCONFDIR "/weir.json";
@@ -81,7 +96,11 @@ int main(int argc, char **argv)
 		return BAD_CONFIGURATION;
 	}
 	if (o.test) {
+		bool good = check_certificates(&s) == 0;
+
 		settings_free(&s);
+		if (!good)
+			return BAD_CONFIGURATION;
 		return printf("%s is good\n", o.path != NULL ? o.path : "(defaults)") > 0
 		    ? EXIT_SUCCESS
 		    : EXIT_FAILURE;

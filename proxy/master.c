@@ -3,6 +3,7 @@
 #include "master.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +13,14 @@
 
 #include <event2/event.h>
 
+#include "proxy/auth/sasl_service.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
 #include "proxy/privileges.h"
 #include "proxy/sockets.h"
+#include "proxy/tls/store.h"
+#include "proxy/tls/tickets.h"
 #include "proxy/worker.h"
 #include "weir/log.h"
 
@@ -25,6 +29,9 @@
 #define YOUNG_MS           10000
 /* After the workers' own end of draining they are killed. */
 #define KILL_AFTER_S 5
+/* How often files of certificates are looked at. One that changed is read when it has stood still
+ * for so long. */
+#define RENEWAL_S 1
 
 /* One worker's place: who is in it, and when another is due. */
 struct place {
@@ -48,6 +55,10 @@ struct master {
 	struct event *signals[4];
 	struct event *kill_timer;
 	struct admin *admin;
+	struct tls_store *certificates;
+	struct ticket_secret tickets;
+	struct sasl_service *sasl; /* NULL: no listener asks it */
+	struct event *renewal;     /* looks whether files of certificates changed */
 	bool stopping, background;
 };
 
@@ -105,8 +116,35 @@ static void give_to_listeners(struct sockets *s, const struct worker_socket *own
 }
 
 /* In the child: nothing of the master's loop may live on. */
+static void leave_loop(struct master *m)
+{
+	(void)event_reinit(m->base);
+	for (size_t i = 0; i < COUNT(m->signals); i++)
+		event_free(m->signals[i]);
+	event_free(m->kill_timer);
+	event_free(m->renewal);
+	admin_close(&m->admin, false);
+	for (size_t i = 0; i < m->count; i++)
+		if (m->places[i].again != NULL)
+			event_free(m->places[i].again);
+	sasl_service_close(&m->sasl);
+	event_base_free(m->base);
+}
+
+/* The SASL process has no business with sockets and keys. */
+static void leave_master(void *arg)
+{
+	struct master *m = arg;
+
+	leave_loop(m);
+	sockets_close(&m->sockets);
+	tls_store_free(&m->certificates);
+	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
+}
+
 static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
 {
+	char sasl[SASL_SOCKET_MAX];
 	struct worker_socket *sockets;
 	size_t max = 0, n;
 	int rc;
@@ -115,22 +153,18 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);
-	(void)event_reinit(m->base);
-	for (size_t i = 0; i < COUNT(m->signals); i++)
-		event_free(m->signals[i]);
-	event_free(m->kill_timer);
-	admin_close(&m->admin, false);
-	for (size_t i = 0; i < m->count; i++)
-		if (m->places[i].again != NULL)
-			event_free(m->places[i].again);
-	event_base_free(m->base);
+	(void)snprintf(sasl, sizeof(sasl), "%s", sasl_service_socket(m->sasl));
+	leave_loop(m);
 	for (size_t i = 0; i < m->sockets.n; i++)
 		max += m->sockets.v[i].count + 1;
 	if ((sockets = calloc(max, sizeof(*sockets))) == NULL)
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
 	give_to_listeners(&m->sockets, sockets, n);
-	rc = worker_run(m->settings, m->shared, slot, sockets, n, "");
+	rc = worker_run(m->settings, m->shared, slot, sockets, n,
+	    &(struct worker_tls){ m->certificates, &m->tickets }, sasl);
+	tls_store_free(&m->certificates);
+	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
 	free(sockets);
 	free(m->places);
 	settings_free(m->settings);
@@ -163,6 +197,7 @@ static void start_worker(struct place *p)
 	/* A signal for a worker that has no handlers of its own yet would be taken by the master's,
 	 * whose socket pair it still shares, or lost, or be its death: it waits instead. */
 	worker_hold_signals(&were);
+	ticket_secret_advance(&m->tickets);
 	if ((pid = fork()) == 0)
 		become_worker(m, parent, slot, p->index);
 	(void)sigprocmask(SIG_SETMASK, &were, NULL);
@@ -259,8 +294,10 @@ static void bury(struct master *m, pid_t pid, int status)
 	for (int i = 0; slot < 0 && i < SHARED_SLOTS; i++)
 		if (m->retired[i] == pid)
 			slot = i;
-	if (slot < 0)
+	if (slot < 0) {
+		(void)sasl_service_died(m->sasl, pid, status);
 		return;
+	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || (p != NULL && !m->stopping))
 		log_death(pid, status);
 	m->retired[slot] = 0;
@@ -355,21 +392,39 @@ static int check_workers(
 	return 0;
 }
 
+static int make_sasl(
+    struct master *m, const struct proxy_settings *p, struct sasl_service **out, struct err *e)
+{
+	if (!sasl_wanted(p))
+		return 0;
+	*out = sasl_service_new(m->base, leave_master, m, e);
+	return *out != NULL ? 0 : -1;
+}
+
+static void start_sasl(struct master *m)
+{
+	if (m->sasl != NULL)
+		sasl_service_start(m->sasl, &m->settings->proxy);
+}
+
 /* Put the new settings in force: sockets first, for they may fail. */
-static int switch_to(struct master *m, struct settings *fresh, struct findings *f)
+static int switch_to(
+    struct master *m, struct settings *fresh, struct tls_store *certificates, struct findings *f)
 {
 	size_t n = worker_count(&fresh->proxy), old_n = m->count;
 	struct place *places = NULL, *old = m->places;
+	struct sasl_service *sasl = NULL;
 	struct sockets sockets;
 	struct err e;
 
 	if (check_workers(m, &fresh->proxy, n, &e) < 0 ||
 	    sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
-	if (places_new(m, &places, n, &e) < 0 ||
+	if (places_new(m, &places, n, &e) < 0 || make_sasl(m, &fresh->proxy, &sasl, &e) < 0 ||
 	    log_open("weir-proxy", log_place(fresh->log.to, m->background), fresh->log.format,
 		fresh->log.level, &e) < 0) {
 		places_free(places, n);
+		sasl_service_close(&sasl);
 		sockets_close(&sockets);
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	}
@@ -378,12 +433,17 @@ static int switch_to(struct master *m, struct settings *fresh, struct findings *
 		    "/proxy/control: the control socket stays where it is until a restart");
 	sockets_close(&m->sockets);
 	m->sockets = sockets;
+	tls_store_free(&m->certificates);
+	m->certificates = certificates;
 	settings_free(m->settings);
 	*m->settings = *fresh;
 	m->places = places;
 	m->count = n;
 	/* From here on the old ones accept no more, whenever the signal reaches them. */
 	atomic_fetch_add(&m->shared->generation, 1);
+	sasl_service_retire(&m->sasl);
+	m->sasl = sasl;
+	start_sasl(m);
 	for (size_t i = 0; i < n; i++)
 		start_worker(&places[i]);
 	retire_generation(m, old, old_n);
@@ -395,11 +455,15 @@ static json_t *reload(struct master *m)
 {
 	struct settings fresh;
 	struct findings f = { 0 };
+	struct tls_store *certificates = NULL;
 	json_t *answer;
 
 	if (m->stopping)
 		return json_pack("{s:b,s:s}", "ok", 0, "error", "shutting down");
-	if (settings_load(m->path, &fresh, &f) < 0 || switch_to(m, &fresh, &f) < 0) {
+	if (settings_load(m->path, &fresh, &f) < 0 ||
+	    (certificates = tls_store_load(&fresh, m->certificates, &f)) == NULL ||
+	    switch_to(m, &fresh, certificates, &f) < 0) {
+		tls_store_free(&certificates);
 		settings_free(&fresh);
 		answer = findings_answer(&f);
 		log_findings(&f);
@@ -440,11 +504,12 @@ static json_t *status(struct master *m)
 		if (atomic_load(&m->shared->slots[i].pid) > 0)
 			(void)json_array_append_new(
 			    workers, worker_status(&m->shared->slots[i], m->retired[i] != 0));
-	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:I,s:I,s:I,s:I,s:o,s:I}", "ok", 1, "program",
+	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:I}", "ok", 1, "program",
 	    "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers", workers,
-	    "sessions", (json_int_t)sums.sessions, "sessions_total",
-	    (json_int_t)sums.sessions_total, "messages", (json_int_t)sums.messages, "refused",
-	    (json_int_t)sums.refused, "logins", login_status(&m->shared->penalties), "restarts",
+	    "certificates", tls_store_status(m->certificates), "sessions",
+	    (json_int_t)sums.sessions, "sessions_total", (json_int_t)sums.sessions_total,
+	    "messages", (json_int_t)sums.messages, "refused", (json_int_t)sums.refused, "logins",
+	    login_status(&m->shared->penalties), "restarts",
 	    (json_int_t)atomic_load(&m->shared->restarts));
 }
 
@@ -458,6 +523,31 @@ static json_t *on_control(const char *command, json_t *request, void *arg)
 	if (strcmp(command, "reload") == 0)
 		return reload(m);
 	return json_pack("{s:b,s:s}", "ok", 0, "error", "unknown command");
+}
+
+/* ---- certificates ------------------------------------------------------------------------- */
+
+static void on_renewal(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *m = arg;
+
+	(void)fd;
+	(void)what;
+	if (tls_store_renew(m->certificates, true))
+		atomic_fetch_add(&m->shared->certificates, 1);
+}
+
+/* Before the privileges go. */
+static int load_certificates(struct master *m, struct err *e)
+{
+	struct findings f = { 0 };
+
+	m->certificates = tls_store_load(m->settings, NULL, &f);
+	findings_print(&f, stderr);
+	findings_free(&f);
+	if (m->certificates == NULL)
+		return err_set(e, "certificates: see above");
+	return ticket_secret_init(&m->tickets, e);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -511,7 +601,11 @@ static int watch_signals(struct master *m, struct err *e)
 			return err_set(e, "out of memory");
 	}
 	m->kill_timer = evtimer_new(m->base, on_kill, m);
-	return m->kill_timer != NULL ? 0 : err_set(e, "out of memory");
+	m->renewal = event_new(m->base, -1, EV_PERSIST, on_renewal, m);
+	if (m->kill_timer == NULL || m->renewal == NULL)
+		return err_set(e, "out of memory");
+	event_add(m->renewal, &(struct timeval){ .tv_sec = RENEWAL_S });
+	return 0;
 }
 
 /* A second master on the same ports would get its share of the connections: SO_REUSEPORT lets
@@ -536,12 +630,13 @@ static int master_init(struct master *m, struct err *e)
 	m->count = worker_count(p);
 	privileges_raise_limits();
 	if (alone(p, e) < 0 || (m->shared = shared_new(e)) == NULL ||
-	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 ||
+	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 || load_certificates(m, e) < 0 ||
 	    privileges_leave_root(m->settings, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");
-	if (watch_signals(m, e) < 0 || places_new(m, &m->places, m->count, e) < 0)
+	if (watch_signals(m, e) < 0 || places_new(m, &m->places, m->count, e) < 0 ||
+	    make_sasl(m, p, &m->sasl, e) < 0)
 		return -1;
 	m->admin = admin_open(m->base, &p->control, on_control, m, e);
 	return m->admin != NULL ? 0 : -1;
@@ -549,6 +644,7 @@ static int master_init(struct master *m, struct err *e)
 
 static void master_free(struct master *m)
 {
+	sasl_service_stop(&m->sasl);
 	places_free(m->places, m->count);
 	admin_close(&m->admin, true);
 	for (size_t i = 0; i < COUNT(m->signals); i++)
@@ -556,10 +652,14 @@ static void master_free(struct master *m)
 			event_free(m->signals[i]);
 	if (m->kill_timer != NULL)
 		event_free(m->kill_timer);
+	if (m->renewal != NULL)
+		event_free(m->renewal);
 	if (m->base != NULL)
 		event_base_free(m->base);
 	sockets_close(&m->sockets);
 	shared_free(&m->shared);
+	tls_store_free(&m->certificates);
+	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
 	settings_free(m->settings);
 	free(m->settings);
 	free(m);
@@ -595,9 +695,11 @@ int master_run(const char *path, struct settings *settings, bool foreground)
 		master_free(m);
 		return EXIT_FAILURE;
 	}
+	start_sasl(m);
 	for (size_t i = 0; i < m->count; i++)
 		start_worker(&m->places[i]);
 	log_listening(m);
+	tls_store_check_access(m->certificates);
 	event_base_dispatch(m->base);
 	log_event(LOG_LEVEL_INFO, "stopped", NULL);
 	master_free(m);

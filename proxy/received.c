@@ -27,6 +27,54 @@ static void add_path(struct buf *b, struct slice path, bool utf8)
 	}
 }
 
+/* Foreign text inside a comment: nothing that could end or nest it. */
+static void add_comment(struct buf *b, struct slice text)
+{
+	for (size_t i = 0; i < text.n && i < 128; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		bool good = c >= ' ' && c < 127 && strchr("()\\\"<>", c) == NULL;
+
+		buf_addc(b, good ? (char)c : '?');
+	}
+}
+
+static void add_tls(struct buf *b, const struct received *r)
+{
+	const struct tls_facts *t = r->tls;
+
+	buf_add(b, SLICE("\r\n\t(using "));
+	buf_add(b, slice_z(t->version));
+	buf_add(b, SLICE(" with cipher "));
+	buf_add(b, slice_z(t->cipher));
+	buf_add(b, SLICE(" ("));
+	buf_addu(b, (uint64_t)t->bits, 1);
+	buf_addc(b, '/');
+	buf_addu(b, (uint64_t)t->cipher_bits, 1);
+	buf_add(b, SLICE(" bits)"));
+	if (t->sni != NULL) {
+		buf_add(b, SLICE(" SNI "));
+		add_comment(b, slice_z(t->sni));
+	}
+	buf_addc(b, ')');
+	if (r->certificate == NULL)
+		return;
+	buf_add(b, SLICE("\r\n\t(client certificate "));
+	add_comment(b, slice_z(r->certificate));
+	buf_add(b, strcmp(t->verify, "OK") == 0 ? SLICE(", verified)") : SLICE(", not verified)"));
+}
+
+/* RFC 3848, RFC 6531 4.3. There is no registered word for HELO under TLS. */
+static void add_protocol(struct buf *b, const struct received *r)
+{
+	buf_add(b, r->utf8 ? SLICE("UTF8SMTP") : r->esmtp ? SLICE("ESMTP") : SLICE("SMTP"));
+	if (!r->utf8 && !r->esmtp)
+		return;
+	if (r->tls != NULL)
+		buf_addc(b, 'S');
+	if (r->authenticated)
+		buf_addc(b, 'A');
+}
+
 /* RFC 5322 3.3, whatever the locale. */
 static void add_date(struct buf *b, time_t when)
 {
@@ -62,12 +110,20 @@ void received_write(const struct received *r, struct buf *b)
 
 	buf_add(b, SLICE("Received: from "));
 	add_name(b, r->helo.n > 0 ? r->helo : SLICE("unknown"), r->utf8);
-	buf_add(b, r->client->family == AF_INET6 ? SLICE(" ([IPv6:") : SLICE(" (["));
+	buf_add(b, SLICE(" ("));
+	if (r->client_name.n > 0) {
+		add_name(b, r->client_name, false);
+		buf_addc(b, ' ');
+	}
+	buf_add(b, r->client->family == AF_INET6 ? SLICE("[IPv6:") : SLICE("["));
 	buf_add(b, slice_z(address_text(r->client, text)));
-	buf_add(b, SLICE("])\r\n\tby "));
+	buf_add(b, SLICE("])"));
+	if (r->tls != NULL)
+		add_tls(b, r);
+	buf_add(b, SLICE("\r\n\tby "));
 	buf_add(b, r->by);
 	buf_add(b, SLICE(" (Weir) with "));
-	buf_add(b, r->utf8 ? SLICE("UTF8SMTP") : r->esmtp ? SLICE("ESMTP") : SLICE("SMTP"));
+	add_protocol(b, r);
 	buf_add(b, SLICE(" id "));
 	buf_add(b, r->id);
 	if (r->only_recipient.p != NULL) {

@@ -8,18 +8,24 @@
 
 #include <time.h>
 
+#include "proxy/tls/facts.h"
 #include "weir/net.h"
 
 struct received {
 	struct slice helo, by, id;
+	struct slice client_name; /* verified; .p NULL where there is none */
 	const struct address *client;
 	struct slice only_recipient; /* .p NULL where there are several: none of them is told of
 					the others */
 	bool esmtp, utf8;
+	bool authenticated;          /* by AUTH */
+	const struct tls_facts *tls; /* NULL: in the clear */
+	const char
+	    *certificate; /* common name of the client's, "" where it has none; NULL: none shown */
 	time_t when;
 };
 
-#define RECEIVED_MAX 1200
+#define RECEIVED_MAX 2000
 
 /* "Received: ...\r\n", folded. into is empty and holds RECEIVED_MAX octets. */
 void received_write(const struct received *r, struct buf *into);

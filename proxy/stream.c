@@ -3,11 +3,14 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event_struct.h>
+
+#include "stream_tls.h"
 
 /* One read takes at most so much; it lies on the stack while it is looked at, so that an idle
  * session holds no buffer. */
@@ -26,19 +29,34 @@ struct stream {
 	size_t in_at, input_max;
 	struct bytes out;
 	size_t out_at;
-	int error; /* errno of a failed write, reported from the loop */
+	int error;                   /* errno of a failed write, reported from the loop */
+	struct stream_tls *tls;      /* NULL: plain */
+	struct handshake *handshake; /* NULL: none under way */
 	unsigned depth;
 	bool eof, paused, full, reading, waiting, dead;
+};
+
+struct handshake {
+	struct event deadline;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_broken(evutil_socket_t fd, short what, void *arg);
+static void shake_hands(struct stream *s);
+
+/* Under TLS octets may wait that the socket knows nothing of any more. */
+static void look_again(struct stream *s)
+{
+	if (s->tls != NULL && s->handshake == NULL && s->reading && stream_tls_more(s->tls))
+		event_active(&s->readable, EV_READ, 0);
+}
 
 /* Is the read event where eof, pause and room want it? */
 static void watch(struct stream *s)
 {
-	bool want = !s->eof && !s->paused && !s->full && !s->dead && s->error == 0;
+	bool room = s->handshake != NULL || (!s->eof && !s->paused && !s->full);
+	bool want = room && !s->dead && s->error == 0;
 
 	if (want == s->reading)
 		return;
@@ -47,6 +65,7 @@ static void watch(struct stream *s)
 		event_add(&s->readable, NULL);
 	else
 		event_del(&s->readable);
+	look_again(s);
 }
 
 struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
@@ -75,6 +94,14 @@ static void release(struct stream *s)
 	free(s);
 }
 
+static void end_handshake(struct stream *s)
+{
+	if (s->handshake != NULL)
+		event_del(&s->handshake->deadline);
+	free(s->handshake);
+	s->handshake = NULL;
+}
+
 void stream_free(struct stream **at)
 {
 	struct stream *s = *at;
@@ -86,6 +113,8 @@ void stream_free(struct stream **at)
 	event_del(&s->readable);
 	event_del(&s->writable);
 	event_del(&s->broken);
+	end_handshake(s);
+	stream_tls_free(&s->tls, s->error == 0);
 	close(s->fd);
 	if (s->depth == 0)
 		release(s);
@@ -106,9 +135,11 @@ static bool call(struct stream *s, void (*event)(void *arg))
 
 static void fail(struct stream *s, int error)
 {
-	const char *text = strerror(error);
+	const char *text = error == EPROTO && s->tls != NULL ? stream_tls_error(s->tls)
+							     : strerror(error);
 
 	s->error = error;
+	end_handshake(s);
 	watch(s);
 	event_del(&s->writable);
 	s->depth++;
@@ -174,6 +205,21 @@ static bool keep_fresh(struct stream *s)
 	return true;
 }
 
+/* As recv. */
+static ssize_t receive(struct stream *s, void *into, size_t n)
+{
+	ssize_t got;
+
+	if (s->tls == NULL)
+		return recv(s->fd, into, n, 0);
+	got = stream_tls_read(s->tls, into, n);
+	if (stream_tls_wants_write(s->tls) && !s->waiting) {
+		s->waiting = true;
+		event_add(&s->writable, NULL);
+	}
+	return got;
+}
+
 /* Octets lie there already: what comes now is put behind them. */
 static ssize_t read_behind(struct stream *s)
 {
@@ -191,7 +237,7 @@ static ssize_t read_behind(struct stream *s)
 		errno = ENOMEM;
 		return -1;
 	}
-	n = recv(s->fd, s->in.p + s->in.n, room, 0);
+	n = receive(s, s->in.p + s->in.n, room);
 	if (n > 0)
 		s->in.n += (size_t)n;
 	s->full = s->in.n >= s->input_max;
@@ -208,8 +254,12 @@ static void got(struct stream *s, ssize_t n)
 	}
 	s->eof = n == 0;
 	watch(s);
-	if (call(s, s->events->on_input) && !keep_fresh(s))
+	if (!call(s, s->events->on_input))
+		return;
+	if (!keep_fresh(s))
 		fail(s, ENOMEM);
+	else
+		look_again(s);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -218,12 +268,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	char octets[READ_MAX];
 	ssize_t n;
 
+	(void)fd;
 	(void)what;
+	if (s->handshake != NULL) {
+		shake_hands(s);
+		return;
+	}
 	if (s->in.n > s->in_at) {
 		got(s, read_behind(s));
 		return;
 	}
-	n = recv(fd, octets, s->input_max < READ_MAX ? s->input_max : READ_MAX, 0);
+	n = receive(s, octets, s->input_max < READ_MAX ? s->input_max : READ_MAX);
 	if (n > 0)
 		s->fresh = slice_of(octets, (size_t)n);
 	got(s, n);
@@ -234,8 +289,9 @@ static void on_broken(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
 	char octets[READ_MAX];
-	ssize_t n = s->eof ? 0 : recv(fd, octets, sizeof(octets), 0);
+	ssize_t n = s->eof || s->handshake != NULL ? 0 : receive(s, octets, sizeof(octets));
 
+	(void)fd;
 	(void)what;
 	if (n > 0 && s->in.n == s->in_at) {
 		s->fresh = slice_of(octets, (size_t)n);
@@ -258,13 +314,21 @@ size_t stream_unsent(const struct stream *s)
 	return n == 0 && s->error != 0 ? 1 : n;
 }
 
+/* As send. */
+static ssize_t transmit(struct stream *s, const void *octets, size_t n)
+{
+	if (s->tls == NULL || s->handshake != NULL)
+		return send(s->fd, octets, n, MSG_NOSIGNAL);
+	return stream_tls_write(s->tls, octets, n);
+}
+
 /* Write what the socket takes, and tell how much that was. */
 static size_t send_some(struct stream *s, struct slice octets)
 {
 	size_t done = 0;
 
 	while (done < octets.n) {
-		ssize_t n = send(s->fd, octets.p + done, octets.n - done, MSG_NOSIGNAL);
+		ssize_t n = transmit(s, octets.p + done, octets.n - done);
 
 		if (n >= 0)
 			done += (size_t)n;
@@ -317,7 +381,7 @@ static void write_later(struct stream *s)
 void stream_flush(struct stream *s)
 {
 	tidy(s);
-	if (s->waiting || s->error != 0 || s->out.n == s->out_at)
+	if (s->waiting || s->handshake != NULL || s->error != 0 || s->out.n == s->out_at)
 		return;
 	if (!write_out(s))
 		write_later(s);
@@ -326,25 +390,32 @@ void stream_flush(struct stream *s)
 void stream_write(struct stream *s, struct slice octets)
 {
 	stream_flush(s);
-	if (stream_unsent(s) == 0)
+	if (stream_unsent(s) == 0 && s->handshake == NULL)
 		octets = slice_sub(octets, send_some(s, octets), octets.n);
 	if (octets.n == 0)
 		return;
 	if (s->error == 0 && !bytes_add(&s->out, octets))
 		s->error = ENOMEM;
-	write_later(s);
+	if (s->handshake == NULL)
+		write_later(s);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
+	bool owed = s->out.n > s->out_at;
 
 	(void)fd;
 	(void)what;
 	s->waiting = false;
-	if (write_out(s))
-		(void)call(s, s->events->on_drained);
-	else if (s->error != 0)
+	if (s->tls != NULL) /* a handshake, or a read that had to say something first */
+		event_active(&s->readable, EV_READ, 0);
+	if (!owed)
+		return;
+	if (write_out(s)) {
+		if (s->handshake == NULL)
+			(void)call(s, s->events->on_drained);
+	} else if (s->error != 0)
 		on_broken(s->fd, 0, s);
 	else {
 		s->waiting = true;
@@ -354,10 +425,89 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void stream_shut(struct stream *s)
 {
+	if (s->tls != NULL)
+		stream_tls_shut(s->tls);
 	(void)shutdown(s->fd, SHUT_WR);
 }
 
 int stream_fd(const struct stream *s)
 {
 	return s->fd;
+}
+
+/* ---- TLS ---------------------------------------------------------------------------------- */
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	fail(arg, ETIMEDOUT);
+}
+
+bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s)
+{
+	struct handshake *h = malloc(sizeof(*h));
+
+	if (h == NULL) {
+		SSL_free(ssl);
+		return false;
+	}
+	if ((s->tls = stream_tls_new(ssl, s->fd)) == NULL) {
+		free(h);
+		return false;
+	}
+	s->fresh = (struct slice){ 0 };
+	bytes_free(&s->in);
+	s->in_at = 0;
+	s->full = false;
+	event_assign(&h->deadline, s->base, -1, 0, on_deadline, s);
+	event_add(&h->deadline, &(struct timeval){ .tv_sec = deadline_s });
+	s->handshake = h;
+	watch(s);
+	/* A client speaks first; a server may have been spoken to already. */
+	event_active(&s->readable, EV_READ, 0);
+	return true;
+}
+
+/* One step of the handshake. */
+static void shake_hands(struct stream *s)
+{
+	int rc;
+
+	if (s->out.n > s->out_at)
+		return; /* our answer to STARTTLS still leaves in the clear */
+	rc = stream_tls_handshake(s->tls);
+	if (rc < 0) {
+		fail(s, errno);
+	} else if (rc > 0) {
+		end_handshake(s);
+		watch(s);
+		if (call(s, s->events->on_secured))
+			look_again(s);
+	} else if (stream_tls_wants_write(s->tls) && !s->waiting) {
+		s->waiting = true;
+		event_add(&s->writable, NULL);
+	}
+}
+
+bool stream_securing(const struct stream *s)
+{
+	return s->handshake != NULL;
+}
+
+SSL *stream_ssl(const struct stream *s)
+{
+	return s->tls != NULL ? stream_tls_ssl(s->tls) : NULL;
+}
+
+bool stream_tls_spoke(const struct stream *s)
+{
+	return s->tls != NULL && stream_tls_heard(s->tls);
+}
+
+ssize_t stream_peek(struct stream *s, void *into, size_t n)
+{
+	if (s->tls != NULL)
+		return stream_tls_peek(s->tls, into, n);
+	return recv(s->fd, into, n, MSG_PEEK);
 }

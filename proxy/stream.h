@@ -1,16 +1,18 @@
 /*
- * stream - a connected socket with its octets in and out: the bottom of both SMTP sides. TLS will
- * live here. Input      lies in place until it is taken, and may be looked at until the next
- * stream_flush or the return to the loop; at most input_max octets wait, then the
- * peer is not read (back-pressure). Output     is appended to stream_output() and leaves with
- * stream_flush(), which writes at once and lets only what the socket refuses wait for the loop.
- * Callbacks  run from the event loop, never inside a call of ours; stream_free may be called in
- * them. Threads    one loop.
+ * stream - a connected socket with its octets in and out: the bottom of both SMTP sides, plain or
+ * under TLS (stream_tls.c), which changes nothing for the owner. Input      lies in place until it
+ * is taken, and may be looked at until the next stream_flush or the return to the loop; at most
+ * input_max octets wait, then the peer is not read (back-pressure). Output     is appended to
+ * stream_output() and leaves with stream_flush(), which writes at once and lets only what the
+ * socket refuses wait for the loop. Callbacks  run from the event loop, never inside a call of
+ * ours; stream_free may be called in them. Threads    one loop.
  */
 #ifndef PROXY_STREAM_H
 #define PROXY_STREAM_H
 
 #include <event2/event.h>
+#include <openssl/types.h>
+#include <sys/types.h>
 
 #include "weir/slice.h"
 
@@ -20,6 +22,7 @@ struct stream_events {
 	void (*on_input)(void *arg);   /* more octets lie there, or stream_eof turned true */
 	void (*on_drained)(void *arg); /* all output that had to wait is written */
 	void (*on_failed)(void *arg, const char *error); /* reset or not writable: no more events */
+	void (*on_secured)(void *arg); /* the TLS handshake is done; NULL where none is started */
 };
 
 /* Takes fd (non-blocking) over. NULL without memory: fd is closed. */
@@ -45,5 +48,19 @@ size_t stream_unsent(const struct stream *s);
 /* No more output will follow: the peer sees the end after what is written. */
 void stream_shut(struct stream *s);
 int stream_fd(const struct stream *s);
+
+/* Turn to TLS. What was read and not taken is dropped (RFC 3207 6); what was flushed leaves in the
+ * clear first. ssl is taken over, its role set. Until on_secured nothing is read or written; an
+ * on_failed within deadline_s, with the reason in words, is a failed handshake. False without
+ * memory. */
+bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s);
+/* Is a handshake under way? */
+bool stream_securing(const struct stream *s);
+/* What the peer and we agreed on: NULL before stream_tls_start. The stream's. */
+SSL *stream_ssl(const struct stream *s);
+/* Did the peer of a handshake say anything at all? */
+bool stream_tls_spoke(const struct stream *s);
+/* The first octets that wait to be read, without reading them; as recv with MSG_PEEK. */
+ssize_t stream_peek(struct stream *s, void *into, size_t n);
 
 #endif

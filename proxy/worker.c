@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/client_name.h"
 #include "proxy/listen/listener.h"
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
@@ -27,6 +28,12 @@ void worker_ended(struct worker *w, struct session *s)
 	TAILQ_INSERT_TAIL(&w->ended, s, link);
 	w->count--;
 	event_active(w->reap, EV_TIMEOUT, 0);
+}
+
+void worker_released(struct worker *w)
+{
+	w->count--;
+	leave_if_empty(w);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -81,6 +88,7 @@ static void on_stop(evutil_socket_t number, short what, void *arg)
 		next = TAILQ_NEXT(s, link);
 		session_drain(s);
 	}
+	listeners_drop_waiting(w->listeners);
 	worker_leave(w);
 }
 
@@ -157,6 +165,10 @@ static int worker_init(
 	if ((w->auths = auths_new(w->base, w->settings, sasl_socket)) == NULL)
 		return -1;
 	auths_settle(w->auths, AUTH_SETTLE_MS);
+	/* Mail goes on without names. */
+	if (w->settings->timeouts.client_name_s > 0 &&
+	    (w->names = names_new(w->base, w->settings, &e)) == NULL)
+		log_event(LOG_LEVEL_WARN, "client_names", "error", e.text, NULL);
 	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
 }
 
@@ -180,6 +192,7 @@ static void worker_clear(struct worker *w)
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
 	auths_free(&w->auths);
+	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->stop);
@@ -192,12 +205,16 @@ static void worker_clear(struct worker *w)
 }
 
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const char *sasl_socket)
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
+    const char *sasl_socket)
 {
 	struct worker w = { .settings = &settings->proxy,
 		.shared = shared,
 		.slot = slot,
-		.generation = atomic_load(&shared->generation) };
+		.generation = atomic_load(&shared->generation),
+		.certificates = tls->certificates,
+		.certificates_seen = atomic_load(&shared->certificates),
+		.tickets = tls->tickets };
 	int rc = worker_init(&w, sockets, count, sasl_socket);
 
 	if (rc == 0)

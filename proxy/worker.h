@@ -12,6 +12,8 @@
 #include "proxy/auth/auths.h"
 #include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
+#include "proxy/tls/store.h"
+#include "proxy/tls/tickets.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/settings.h"
 
@@ -26,6 +28,7 @@ struct worker {
 	struct filters *filters;
 	struct upstream *upstream;
 	struct auths *auths;
+	struct names *names;                 /* NULL: clients' names are not looked up */
 	struct session_list sessions, ended; /* ended: to be freed when the loop comes round */
 	size_t count;
 	struct event *reap;
@@ -36,6 +39,10 @@ struct worker {
 	unsigned generation; /* of the configuration; when there is a newer one, others accept */
 	bool draining;       /* sessions get 421 at their next idle point */
 	bool leaving;        /* no new ones; the loop ends with the last session */
+	struct tls_store *certificates; /* the master's, as they were at the fork, or newer */
+	unsigned certificates_seen;     /* shared->certificates, when they were looked at last */
+	unsigned certificates_version;  /* counts up when one was loaded anew */
+	struct ticket_secret *tickets;
 };
 
 /* A socket that is to be listened on: from the master. */
@@ -44,12 +51,19 @@ struct worker_socket {
 	const struct listen_settings *settings;
 };
 
+/* What TLS needs of the time before the fork. */
+struct worker_tls {
+	struct tls_store *certificates;
+	struct ticket_secret *tickets;
+};
+
 /* Run until told to stop; the sockets are closed when no more is accepted. Signals: SIGTERM and
  * SIGINT drain within drain_s; SIGUSR1 lets the sessions end by themselves (the next generation has
  * taken over). sasl_socket: of the SASL process, "" where there is none. Returns the exit status.
  */
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const char *sasl_socket);
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
+    const char *sasl_socket);
 
 /* Around the fork: hold back what a worker is told by signals, until worker_run has its handlers in
  * place. *were: the mask before; may be NULL. */
@@ -57,6 +71,9 @@ void worker_hold_signals(sigset_t *were);
 
 /* A session is over: it is freed once the loop comes round, and counts no more. */
 void worker_ended(struct worker *w, struct session *s);
+
+/* Something that was counted in `count` beside the sessions is over. */
+void worker_released(struct worker *w);
 
 /* Accept no more; the end comes with the last session. */
 void worker_leave(struct worker *w);

@@ -36,6 +36,8 @@ struct conf_networks {
 	struct network *v;
 	size_t n;
 };
+/* Is the address in one of them? Never for an empty list, nor for a Unix socket's peer. */
+bool conf_networks_have(const struct conf_networks *n, const struct address *a);
 struct conf_items {
 	void *v; /* n structures of the table's size, one behind the other */
 	size_t n;

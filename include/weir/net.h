@@ -47,7 +47,8 @@ socklen_t address_sockaddr(const struct address *a, struct sockaddr_storage *ss)
 char *address_text(const struct address *a, char into[ADDRESS_TEXT_MAX]);
 bool address_eq(const struct address *a, const struct address *b); /* ports do not count */
 
-/* "192.0.2.0/24", "2001:db8::/32", or a lone address. Host bits that are set are an error. */
+/* "192.0.2.0/24", "2001:db8::/32", or a lone address. Host bits that are set are an error.
+ * "::ffff:192.0.2.0/120" is 192.0.2.0/24, as v4-mapped addresses are kept as IPv4. */
 int network_parse(struct slice text, struct network *out, struct err *e);
 bool network_has(const struct network *n, const struct address *a);
 

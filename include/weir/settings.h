@@ -8,11 +8,31 @@
 
 #include "weir/conf.h"
 
+/* What happens to a client that breaks the rules of SMTP in a way that no honest one does. */
+enum protocol_violations { VIOLATIONS_CLOSE, VIOLATIONS_NOTE };
+struct certificate_settings {
+	char *chain; /* PEM: the server's certificate first, then what leads to its root */
+	char *key;   /* PEM; "": it stands in `chain` too */
+};
+
+enum listen_tls { LISTEN_TLS_OFF, LISTEN_TLS_OFFER, LISTEN_TLS_REQUIRE, LISTEN_TLS_IMPLICIT };
+enum tls_minimum { TLS_MINIMUM_1_2, TLS_MINIMUM_1_3 };
+enum tls_policy { TLS_POLICY_MODERN, TLS_POLICY_INTERMEDIATE };
+enum client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_ASK };
+
 struct listen_settings {
 	struct endpoint address;
 	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
 	char *auth; /* "off", "relay", "sasl", "dovecot:PATH" */
 	bool auth_plaintext, auth_required;
+	struct conf_networks proxy_from;   /* who must begin with a PROXY header */
+	struct conf_networks xclient_from; /* who may say XCLIENT */
+	int protocol_violations;           /* enum protocol_violations */
+	int tls;                           /* enum listen_tls */
+	struct conf_items certificates; /* struct certificate_settings; the first is the default */
+	int tls_minimum, tls_policy;    /* enum tls_minimum, enum tls_policy */
+	int client_certificates;        /* enum client_certificates */
+	char *client_ca;                /* PEM; "": nobody's signature is known */
 };
 
 enum on_failure {
@@ -29,15 +49,28 @@ struct filter_settings {
 	int64_t connect_timeout_s, command_timeout_s, content_timeout_s, total_timeout_s;
 };
 
+enum chunking { CHUNKING_AUTO, CHUNKING_OFF };
+enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEND_TLS_VERIFY };
+
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
 	bool pass_auth;           /* AUTH= of MAIL as an authenticated client gave it */
+	int chunking;             /* enum chunking: BDAT towards it */
+	int tls;                  /* enum backend_tls */
+	bool tls_implicit;        /* TLS from the first octet, without STARTTLS */
+	char *tls_name;           /* in the certificate; "": the server's host */
+	char *ca;                 /* PEM; "": the system's */
 };
 
 enum password_check { PASSWORD_CHECK_AUXPROP, PASSWORD_CHECK_SASLAUTHD };
 
-enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT };
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };
+
+struct bare_newline_exception {
+	struct conf_networks from;
+	int policy; /* enum bare_newline */
+};
 
 struct proxy_settings {
 	char *hostname;             /* never "" after loading: the machine's name stands in */
@@ -56,6 +89,9 @@ struct proxy_settings {
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */
 		int64_t auth_s, auth_delay_ms;
+		int64_t proxy_header_s;
+		int64_t client_name_s; /* 0: names are not looked up */
+		int64_t tls_handshake_s;
 	} timeouts;
 	struct {
 		char *directory;
@@ -73,8 +109,11 @@ struct proxy_settings {
 			int64_t timeout_s;
 		} oauth;
 	} sasl;
-	int bare_newline; /* enum bare_newline */
-	bool received;    /* add a Received field */
+	int bare_newline;                          /* enum bare_newline */
+	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
+	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
+	bool received;                /* add a Received field */
+	bool chunking;                /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;
 	int64_t workers; /* 0: one for each core */

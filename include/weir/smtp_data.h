@@ -1,6 +1,6 @@
 /*
  * smtp_data - mail data between the wire and the message: transparency (RFC 5321 4.5.2) and line
- * ends (2.3.8).
+ * ends (2.3.8), and the chunks of BDAT (RFC 3030).
  * Decoding   resumes at any octet. Only CR LF . CR LF ends the data, however the octets are cut
  *            (W01-W04). What comes out has CR LF line ends only, ends with CR LF, and has its dots
  *            unstuffed.
@@ -16,6 +16,7 @@
 
 struct smtp_data_decoder {
 	unsigned state;
+	bool chunks;                /* of BDAT: no dot means anything */
 	bool bare_cr, bare_lf, nul; /* seen so far */
 	uint64_t wire_bytes;        /* octets consumed, dots and end included */
 	uint64_t lines;
@@ -28,6 +29,15 @@ void smtp_data_decode_start(struct smtp_data_decoder *d);
  * LF began or ended is removed (W04); whether the message is refused for bare_cr, bare_lf or nul is
  * the caller's choice. lines counts the lines that came out. */
 int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out);
+
+/* The same for BDAT, where the size of a chunk ends it: only line ends are looked at, across the
+ * borders of chunks as well (W06, W67). *content is what came out: in itself where nothing had to
+ * change, or what was appended to out. 0, or -1: out failed, and nothing was taken or added. */
+void smtp_chunk_decode_start(struct smtp_data_decoder *d);
+int smtp_chunk_decode(
+    struct smtp_data_decoder *d, struct slice in, struct bytes *out, struct slice *content);
+/* No more follows: append what a last CR stands for. 0, or -1 without memory. */
+int smtp_chunk_decode_end(struct smtp_data_decoder *d, struct bytes *out);
 
 /* Zeroed, it stands at the start of a message. */
 struct smtp_data_encoder {

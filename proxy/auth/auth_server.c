@@ -304,6 +304,18 @@ static void on_outcome(struct question *q, const struct dovecot_line *l)
 		    arg, temporary(l->fields) ? AUTH_UNAVAILABLE : AUTH_DENIED, user, NULL);
 }
 
+/* The server may end a dialogue while the client thinks, tired of waiting: he is told when he has
+ * spoken. */
+static void on_answer(struct question *q, const struct dovecot_line *l)
+{
+	if (!q->waiting)
+		q->known = false;
+	else if (l->verb == DOVECOT_CONT)
+		on_cont(q, l);
+	else
+		on_outcome(q, l);
+}
+
 /* False when it makes no sense to go on. */
 static bool on_line(struct auth_server *s, struct slice line, struct err *e)
 {
@@ -329,11 +341,9 @@ static bool on_line(struct auth_server *s, struct slice line, struct err *e)
 	case DOVECOT_OK:
 	case DOVECOT_FAIL:
 		q = find(s, l.id);
-		if (q != NULL && q->waiting && l.verb == DOVECOT_CONT)
-			on_cont(q, &l);
-		else if (q != NULL)
-			on_outcome(q, &l);
-		return true; /* one that nobody asked for, or gave up, is passed over */
+		if (q != NULL)
+			on_answer(q, &l);
+		return true; /* one that was given up is passed over */
 	default:
 		return true;
 	}

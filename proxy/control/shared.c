@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "proxy/control/keyed_hash.h"
+
 /* A client's count lies in one of so many places after its hash. */
 #define WINDOW     16
 #define COUNT_MASK UINT64_C(0xffffff)
@@ -22,6 +24,7 @@ struct shared *shared_new(struct err *e)
 	if (getrandom(&s->key, sizeof(s->key), 0) != sizeof(s->key))
 		s->key = UINT64_C(0x9e3779b97f4a7c15);
 	penalties_init(&s->penalties);
+	s->decay.key = s->key;
 	return s;
 }
 
@@ -84,16 +87,9 @@ struct shared_sums shared_sum(const struct shared *s)
 	return sums;
 }
 
-/* FNV-1a with a secret start and a final mix (MurmurHash3's): nobody outside can aim at a place. */
 static uint64_t client_hash(const struct shared *s, const struct address *a)
 {
-	uint64_t h = s->key ^ (uint64_t)a->family;
-
-	for (size_t i = 0; i < sizeof(a->octets); i++)
-		h = (h ^ a->octets[i]) * UINT64_C(0x100000001b3);
-	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-	return h ^ (h >> 33);
+	return keyed_hash(s->key ^ (uint64_t)a->family, slice_of(a->octets, sizeof(a->octets)));
 }
 
 /* The place that holds this client, or a free one where make is true, or NULL. */
@@ -139,38 +135,50 @@ static uint64_t all_sessions(struct shared *s)
 	return n;
 }
 
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max)
+{
+	uint64_t hash = client_hash(s, client), v;
+	_Atomic uint64_t *p;
+
+	if (client_sessions(s, hash) >= client_max)
+		return false;
+	if ((p = client_place(&s->slots[slot], hash, true)) == NULL)
+		return true;
+	v = atomic_load_explicit(p, memory_order_relaxed);
+	if ((v & COUNT_MASK) < COUNT_MASK)
+		atomic_store_explicit(
+		    p, (hash >> 24 << 24 | (v & COUNT_MASK)) + 1, memory_order_relaxed);
+	return true;
+}
+
+void shared_part(struct shared *s, int slot, const struct address *client)
+{
+	_Atomic uint64_t *p = client_place(&s->slots[slot], client_hash(s, client), false);
+	uint64_t v;
+
+	if (p == NULL)
+		return;
+	v = atomic_load_explicit(p, memory_order_relaxed);
+	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);
+}
+
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max)
 {
 	struct shared_slot *w = &s->slots[slot];
-	uint64_t hash = client_hash(s, client);
-	_Atomic uint64_t *p;
 
 	if (all_sessions(s) >= sessions_max)
 		return SHARED_FULL;
-	if (client_sessions(s, hash) >= client_max)
+	if (client != NULL && !shared_join(s, slot, client, client_max))
 		return SHARED_CLIENT_FULL;
 	atomic_fetch_add_explicit(&w->sessions, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->sessions_total, 1, memory_order_relaxed);
-	if ((p = client_place(w, hash, true)) != NULL) {
-		uint64_t v = atomic_load_explicit(p, memory_order_relaxed);
-
-		if ((v & COUNT_MASK) < COUNT_MASK)
-			atomic_store_explicit(
-			    p, (hash >> 24 << 24 | (v & COUNT_MASK)) + 1, memory_order_relaxed);
-	}
 	return SHARED_WELCOME;
 }
 
 void shared_leave(struct shared *s, int slot, const struct address *client)
 {
-	struct shared_slot *w = &s->slots[slot];
-	_Atomic uint64_t *p = client_place(w, client_hash(s, client), false);
-	uint64_t v;
-
-	atomic_fetch_sub_explicit(&w->sessions, 1, memory_order_relaxed);
-	if (p == NULL)
-		return;
-	v = atomic_load_explicit(p, memory_order_relaxed);
-	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&s->slots[slot].sessions, 1, memory_order_relaxed);
+	if (client != NULL)
+		shared_part(s, slot, client);
 }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "proxy/control/penalties.h"
+#include "proxy/control/decay.h"
 
 #define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
 #define SHARED_CLIENTS 16384
@@ -27,10 +28,12 @@ struct shared {
 	_Atomic unsigned
 	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
+	_Atomic unsigned certificates; /* counts up when files of certificates were loaded anew */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
 	struct penalties penalties;
+	struct decay decay;
 	struct shared_slot slots[SHARED_SLOTS];
 };
 
@@ -49,9 +52,14 @@ size_t shared_free_slots(const struct shared *s);
 struct shared_sums shared_sum(const struct shared *s);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
-/* Count one session in, unless a limit is reached. */
+/* Count one session in, unless a limit is reached. client NULL: who he is will be known later. */
 enum shared_entry shared_enter(struct shared *s, int slot, const struct address *client,
     uint64_t sessions_max, uint64_t client_max);
+/* client NULL: it was never known who he is. */
 void shared_leave(struct shared *s, int slot, const struct address *client);
+/* For a session that is counted in already: now it is known that it is this client's, or not his
+ * any more. False: he has as many as he may. */
+bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max);
+void shared_part(struct shared *s, int slot, const struct address *client);
 
 #endif

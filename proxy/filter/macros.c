@@ -13,14 +13,16 @@ static const struct stage_macros {
 } defaults[MILTER_STAGES] = {
 	[MILTER_STAGE_CONNECT] = { MILTER_CONNECT,
 	    "j _ v {daemon_name} {daemon_addr} {daemon_port} {if_addr} {client_addr} {client_name} "
-	    "{client_ptr} {client_port}" },
+	    "{client_ptr} {client_port} {client_resolve}" },
 	[MILTER_STAGE_HELO] = { MILTER_HELO,
-	    "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}" },
+	    "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer} {cert_fp} {verify} "
+	    "{tls_sni}" },
 	[MILTER_STAGE_MAIL] = { MILTER_MAIL,
-	    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}" },
+	    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer} "
+	    "{weir_findings} {weir_unique_id} {weir_server_name}" },
 	[MILTER_STAGE_RCPT] = { MILTER_RCPT, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}" },
 	[MILTER_STAGE_DATA] = { MILTER_DATA, "i" },
-	[MILTER_STAGE_END] = { MILTER_END, "i" },
+	[MILTER_STAGE_END] = { MILTER_END, "i {weir_findings}" },
 	[MILTER_STAGE_EOH] = { MILTER_EOH, "i" },
 };
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "findings.h"
+#include "proxy/listen/front.h"
 #include "weir/log.h"
 
 /* "AUTH", a mechanism's name, blanks and CR LF beside the response. */
@@ -29,10 +31,10 @@ static const struct auth_events events;
 
 /* ---- who may, and what -------------------------------------------------------------------- */
 
+/* TLS may end at a balancer in front of us, if it is one that we trust. */
 static bool secure(const struct session *s)
 {
-	(void)s;
-	return false;
+	return session_secure(s) || (s->front != NULL && s->front->tls);
 }
 
 /* Passwords are not asked for where anybody could read them. */
@@ -56,19 +58,29 @@ void auth_offer(const struct session *s, struct bytes *out)
 	mechanisms_write(mechanisms(s), out);
 }
 
+/* Somebody in front of us whom we trust has seen him log in. */
+static bool told(const struct session *s)
+{
+	return s->front != NULL && s->front->login != NULL;
+}
+
 bool auth_good(const struct session *s)
 {
-	return s->login != NULL && s->login->good;
+	return told(s) || (s->login != NULL && s->login->good);
 }
 
 const char *auth_login(const struct session *s)
 {
-	return auth_good(s) ? s->login->name : NULL;
+	if (!auth_good(s))
+		return NULL;
+	return told(s) ? s->front->login : s->login->name;
 }
 
 struct slice auth_mechanism(const struct session *s)
 {
-	return auth_good(s) ? s->login->mechanism->name : (struct slice){ 0 };
+	if (!auth_good(s))
+		return (struct slice){ 0 };
+	return told(s) ? SLICE("XCLIENT") : s->login->mechanism->name;
 }
 
 bool auth_needed(const struct session *s)
@@ -311,7 +323,7 @@ void auth_line(struct session *s, struct slice line)
 	l->expecting = false;
 	if (slice_eq(line, SLICE("*")))
 		refuse(s, SLICE("501 5.7.0 Given up, as you wish\r\n"));
-	else if (session_has_input(s)) {
+	else if (session_has_input(s) && found_violation(s, FOUND_PIPELINING)) {
 		finish(l);
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 	} else if (take_response(s, line)) {
@@ -391,11 +403,22 @@ static bool login_ready(struct session *s, const struct mechanism *m)
 	return true;
 }
 
-static void start(struct session *s, struct slice response)
+/* Where the client connected to. */
+static struct address server_address(const struct session *s)
 {
 	struct sockaddr_storage ss = { 0 };
 	socklen_t n = sizeof(ss);
-	struct address server = { .family = AF_UNSPEC };
+
+	if (s->front != NULL && s->front->server.family != AF_UNSPEC)
+		return s->front->server;
+	if (getsockname(stream_fd(s->stream), (struct sockaddr *)&ss, &n) < 0)
+		return (struct address){ .family = AF_UNSPEC };
+	return address_of((const struct sockaddr *)&ss);
+}
+
+static void start(struct session *s, struct slice response)
+{
+	struct address server = server_address(s);
 	struct auth_request q = { .mechanism = s->login->mechanism,
 		.client = &s->client,
 		.server = &server,
@@ -403,8 +426,6 @@ static void start(struct session *s, struct slice response)
 		.session = s->id,
 		.response = response };
 
-	if (getsockname(stream_fd(s->stream), (struct sockaddr *)&ss, &n) == 0)
-		server = address_of((const struct sockaddr *)&ss);
 	s->login->dialogue = auth_start(s->listener->auth, &q, &events, s);
 	if (s->login->dialogue == NULL)
 		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));

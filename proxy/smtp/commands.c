@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "proxy/smtp/auth.h"
+#include "findings.h"
+#include "identity.h"
 #include "weir/log.h"
 #include "weir/smtp_syntax.h"
 
@@ -15,9 +17,10 @@
 enum {
 	LAST =
 	    1, /* ends a pipelined group (RFC 2920 3.1); what waits behind it is an offence (W31) */
-	JUNK = 2,  /* too many of these without a delivery count as errors (W48) */
-	BARE = 4,  /* takes no argument (W58) */
-	AGAIN = 8, /* junk where it is not the first of the session */
+	JUNK = 2,     /* too many of these without a delivery count as errors (W48) */
+	BARE = 4,     /* takes no argument (W58) */
+	AGAIN = 8,    /* junk where it is not the first of the session */
+	PRE_TLS = 16, /* allowed where TLS is required and not there yet (W24) */
 };
 
 /* ---- HELO and EHLO ------------------------------------------------------------------------ */
@@ -71,18 +74,20 @@ static void on_connect(const struct chain_answer *a, void *arg)
  * costs them nothing (W114). */
 static void ask_filters(struct session *s)
 {
-	char name[ADDRESS_TEXT_MAX + 2];
-	struct buf b = BUF_ON(name);
+	const char *name = identity_name(s);
+	char literal[ADDRESS_TEXT_MAX + 2] = "";
+	struct buf b = BUF_ON(literal);
 
-	name[0] = '\0';
 	s->busy = true;
+	filters_tls(s);
 	if (s->introduced) {
 		chain_helo(s->chain, slice_z(s->helo), on_helo, s);
 		return;
 	}
 	filters_introduce(s);
-	buf_addf(&b, "[%s]", s->client_text);
-	chain_connect(s->chain, buf_slice(&b), &s->client, on_connect, s);
+	buf_addf(&b, s->client.family == AF_UNSPEC ? "%s" : "[%s]", s->client_text);
+	chain_connect(
+	    s->chain, name != NULL ? slice_z(name) : buf_slice(&b), &s->client, on_connect, s);
 }
 
 static void hello(struct session *s, struct slice name, bool esmtp)
@@ -91,6 +96,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 
 	name = slice_trim(name);
 	if (!smtp_helo_valid(name)) {
+		found(s, FOUND_HELO_SYNTAX);
 		session_say(s, SLICE("501 5.5.4 A domain or address literal must follow\r\n"));
 		return;
 	}
@@ -101,6 +107,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 	}
 	/* A hello in a transaction ends it (RFC 5321 4.1.4; W72). */
 	transaction_abort(s);
+	found_helo(s, name);
 	free(s->helo);
 	s->helo = copy;
 	s->esmtp = esmtp;
@@ -109,7 +116,7 @@ static void hello(struct session *s, struct slice name, bool esmtp)
 		s->refusal = NULL;
 	}
 	if (session_filtered(s) && s->refusal == NULL)
-		ask_filters(s);
+		identity_await(s, ask_filters);
 	else
 		offer_greet(s);
 }
@@ -167,13 +174,6 @@ static void command_off(struct session *s, struct slice argument)
 	session_say(s, SLICE("502 5.5.1 Command not offered\r\n"));
 }
 
-/* The octets of the chunk follow whatever we answer: there is no way to go on (W60). */
-static void command_bdat(struct session *s, struct slice argument)
-{
-	(void)argument;
-	session_say(s, SLICE("521 5.5.1 BDAT is not offered\r\n"));
-}
-
 /* ---- the table ---------------------------------------------------------------------------- */
 
 static const struct command {
@@ -182,21 +182,22 @@ static const struct command {
 	void (*run)(struct session *s, struct slice argument);
 } commands[] = {
 	{ SLICE("MAIL"), GREETED, 0, command_mail },
-	{ SLICE("RCPT"), ANY, 0, command_rcpt },
-	{ SLICE("DATA"), ANY, LAST | BARE, command_data },
-	{ SLICE("EHLO"), ANY, LAST | AGAIN, command_ehlo },
-	{ SLICE("HELO"), ANY, LAST | JUNK, command_helo },
+	{ SLICE("RCPT"), ANY & ~IN(SESSION_BDAT), 0, command_rcpt },
+	{ SLICE("DATA"), ANY & ~IN(SESSION_BDAT), LAST | BARE, command_data },
+	{ SLICE("EHLO"), ANY, LAST | AGAIN | PRE_TLS, command_ehlo },
+	{ SLICE("HELO"), ANY, LAST | JUNK | PRE_TLS, command_helo },
 	{ SLICE("RSET"), ANY, JUNK | BARE, command_rset },
-	{ SLICE("QUIT"), ANY, BARE, command_quit },
-	{ SLICE("NOOP"), ANY, LAST | JUNK, command_noop },
+	{ SLICE("QUIT"), ANY, BARE | PRE_TLS, command_quit },
+	{ SLICE("NOOP"), ANY, LAST | JUNK | PRE_TLS, command_noop },
 	{ SLICE("VRFY"), ANY, LAST | JUNK, command_vrfy },
-	{ SLICE("HELP"), ANY, JUNK, command_help },
+	{ SLICE("HELP"), ANY, JUNK | PRE_TLS, command_help },
 	{ SLICE("EXPN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
-	{ SLICE("STARTTLS"), ANY, LAST | JUNK, command_off },
+	{ SLICE("STARTTLS"), ANY, LAST | JUNK | PRE_TLS, command_starttls },
 	{ SLICE("AUTH"), ANY, LAST, command_auth },
-	{ SLICE("BDAT"), ANY, 0, command_bdat },
+	{ SLICE("BDAT"), ANY, PRE_TLS, command_bdat },
+	{ SLICE("XCLIENT"), ANY, PRE_TLS, command_xclient },
 };
 
 static const struct command *command_find(struct slice verb)
@@ -214,7 +215,7 @@ static bool foreign_verb(struct slice verb)
 {
 	static const struct slice verbs[] = { SLICE("CONNECT"), SLICE("GET"), SLICE("POST"),
 		SLICE("PUT"), SLICE("HEAD"), SLICE("OPTIONS"), SLICE("DELETE"), SLICE("PATCH"),
-		SLICE("TRACE") };
+		SLICE("TRACE"), SLICE("PROXY") };
 
 	for (size_t i = 0; i < COUNT(verbs); i++)
 		if (slice_ieq(verb, verbs[i]))
@@ -244,12 +245,25 @@ static void on_unknown(const struct chain_answer *a, void *arg)
 	session_done(s);
 }
 
+/* What of this is no command of any mail client; FOUND_COUNT: nothing. */
+static enum found no_smtp(struct slice line, struct slice verb)
+{
+	if (line.n == 0)
+		return FOUND_COUNT;
+	if (foreign_verb(verb))
+		return FOUND_FOREIGN;
+	if (field_like(line))
+		return FOUND_HEADER_FIELD;
+	return ascii_alpha(line.p[0]) ? FOUND_COUNT : FOUND_NO_COMMAND;
+}
+
 static void run_unknown(struct session *s, struct slice line, struct slice verb)
 {
-	if (line.n > 0 && (!ascii_alpha(line.p[0]) || foreign_verb(verb) || field_like(line))) {
-		log_event(LOG_LEVEL_INFO, "no_smtp", "id", s->id, "client", s->client_text, NULL);
+	enum found what = no_smtp(line, verb);
+
+	if (what != FOUND_COUNT && found_violation(s, what)) {
 		session_bye(s, SLICE("221 2.7.0 I speak SMTP only\r\n"));
-	} else if (line.n > 0 && session_filtered(s) && s->introduced) {
+	} else if (what == FOUND_COUNT && line.n > 0 && session_filtered(s) && s->introduced) {
 		s->busy = true;
 		chain_unknown(s->chain, line, on_unknown, s);
 	} else {
@@ -259,7 +273,7 @@ static void run_unknown(struct session *s, struct slice line, struct slice verb)
 
 /* ---- one line ----------------------------------------------------------------------------- */
 
-static void count_junk(struct session *s)
+void command_count_junk(struct session *s)
 {
 	if (++s->junk > (unsigned)s->settings->limits.junk_commands)
 		s->errors++;
@@ -271,6 +285,7 @@ void command_run(struct session *s, struct slice line)
 	const struct command *c = command_find(verb);
 
 	if (!slice_utf8(line)) {
+		found(s, FOUND_NO_UTF8);
 		session_say(s, SLICE("500 5.5.2 Not UTF-8\r\n"));
 		return;
 	}
@@ -281,14 +296,19 @@ void command_run(struct session *s, struct slice line)
 	/* W31; who said HELO may send nothing ahead at all (W32). */
 	if (((c->flags & LAST) ||
 		(s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
-	    session_has_input(s)) {
+	    session_has_input(s) && found_violation(s, FOUND_PIPELINING)) {
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;
 	}
 	if ((c->flags & JUNK) || ((c->flags & AGAIN) && s->state != SESSION_START))
-		count_junk(s);
-	if (!(c->states & IN(s->state)))
-		session_say(s, SLICE("503 5.5.1 Say EHLO first\r\n"));
+		command_count_junk(s);
+	if (starttls_required(s) && !(c->flags & PRE_TLS))
+		session_say(s, SLICE("530 5.7.0 Must issue a STARTTLS command first\r\n"));
+	else if (!(c->states & IN(s->state)))
+		session_say(s,
+		    s->state == SESSION_BDAT
+			? SLICE("503 5.5.1 Not between two chunks\r\n") /* W64 */
+			: SLICE("503 5.5.1 Say EHLO first\r\n"));
 	else if ((c->flags & BARE) && slice_trim(argument).n > 0)
 		session_say(s, SLICE("501 5.5.4 This command takes no argument\r\n"));
 	else

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "identity.h"
 #include "intake.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 
 static void data_begin(struct session *s)
 {
-	if ((s->intake = intake_new(s)) == NULL) {
+	if ((s->intake = intake_new(s, false)) == NULL) {
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		transaction_abort(s);
 		return;
@@ -44,7 +45,7 @@ void command_data(struct session *s, struct slice argument)
 	else if (s->state != SESSION_RCPT)
 		session_say(s, SLICE("503 5.5.1 MAIL and RCPT must come first\r\n"));
 	else if (!session_filtered(s) || s->discard)
-		data_begin(s);
+		identity_await(s, data_begin); /* the Received field names the client */
 	else {
 		s->busy = true;
 		chain_data(s->chain, on_data, s);
@@ -53,28 +54,12 @@ void command_data(struct session *s, struct slice argument)
 
 /* ---- after the dot ------------------------------------------------------------------------ */
 
-/* The final reply, whoever gave it: afterwards nothing of the transaction is left (W70). */
-static void data_finish(struct session *s, const struct verdict_line *v, bool aborted)
-{
-	struct shared_slot *slot = &s->worker->shared->slots[s->worker->slot];
-
-	transaction_log(s, v);
-	if (v->reply->code / 100 == 2) {
-		s->errors = s->junk = s->beyond = 0;
-		atomic_fetch_add_explicit(&slot->messages, 1, memory_order_relaxed);
-	} else {
-		atomic_fetch_add_explicit(&slot->refused, 1, memory_order_relaxed);
-	}
-	session_reply(s, v->reply);
-	transaction_reset(s, aborted);
-}
-
 static void data_discard(struct session *s, bool aborted)
 {
 	struct smtp_reply ok;
 
 	smtp_reply_set(&ok, 250, "2.0.0", "Ok");
-	data_finish(s, &(struct verdict_line){ .action = "discard", .reply = &ok }, aborted);
+	transaction_finish(s, &(struct verdict_line){ .action = "discard", .reply = &ok }, aborted);
 }
 
 static const char *action_of(const struct relay_answer *a)
@@ -102,7 +87,7 @@ static void on_sent(const struct relay_answer *a, void *arg)
 		    "send "
 		    "it again",
 		    NULL);
-	data_finish(s,
+	transaction_finish(s,
 	    &(struct verdict_line){ .action = action_of(a),
 		.reply = &a->reply,
 		.backend = a->server,
@@ -141,7 +126,7 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 		smtp_reply_copy(&reply, &a->reply);
 		if (reply.code == 0)
 			smtp_reply_set(&reply, 451, "4.3.2", "Please try again later");
-		data_finish(s,
+		transaction_finish(s,
 		    &(struct verdict_line){ .action = verdict_action(a->verdict), .reply = &reply },
 		    false);
 		s->closing |= a->verdict == CHAIN_CLOSE;
@@ -149,12 +134,12 @@ static void on_verdict(const struct chain_answer *a, void *arg)
 	session_done(s);
 }
 
-static void data_end(struct session *s)
+void data_end(struct session *s)
 {
 	struct smtp_reply reply;
 
 	if (!intake_close(s, &reply)) {
-		data_finish(s,
+		transaction_finish(s,
 		    &(struct verdict_line){
 			.action = reply.code / 100 == 5 ? "reject" : "tempfail", .reply = &reply },
 		    true);
@@ -162,6 +147,7 @@ static void data_end(struct session *s)
 		data_discard(s, true);
 	} else if (session_filtered(s)) {
 		s->busy = true;
+		filters_findings(s);
 		chain_end(s->chain, &s->mail, on_verdict, s);
 	} else {
 		data_relay(s);
@@ -182,8 +168,7 @@ static void on_chain_ready(void *arg)
 	session_process(s);
 }
 
-/* The filters are behind: the client is not read until they have caught up. */
-static bool filters_behind(struct session *s)
+bool data_filters_behind(struct session *s)
 {
 	if (!session_filtered(s) || s->discard || intake_refused(s->intake) ||
 	    chain_ready(s->chain))
@@ -200,7 +185,7 @@ bool data_input(struct session *s)
 	size_t used;
 	int rc;
 
-	if (in.n == 0 || filters_behind(s))
+	if (in.n == 0 || data_filters_behind(s))
 		return false;
 	rc = intake_take(s, in, &used);
 	stream_take(s->stream, used);

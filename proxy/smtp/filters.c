@@ -6,6 +6,9 @@
 #include <stdlib.h>
 
 #include "proxy/smtp/auth.h"
+#include "findings.h"
+#include "identity.h"
+#include "proxy/tls/facts.h"
 #include "weir/log.h"
 
 bool session_filtered(const struct session *s)
@@ -20,35 +23,68 @@ bool filters_open(struct session *s)
 	return s->chain != NULL || s->settings->filters.n == 0;
 }
 
-static struct slice client_name(const struct session *s, struct buf *b)
-{
-	b->p[0] = '\0';
-	buf_addf(b, "[%s]", s->client_text);
-	return buf_slice(b);
-}
-
 /* Macros that hold for the whole session, with the names and forms of the reference. */
 void filters_introduce(struct session *s)
 {
-	char name[ADDRESS_TEXT_MAX + 2], port[8];
-	struct buf b = BUF_ON(name);
-	struct slice client = client_name(s, &b);
 	const char *daemon = s->listener->settings->name;
 	char endpoint[ENDPOINT_TEXT_MAX];
 
-	(void)snprintf(port, sizeof(port), "%u", (unsigned)s->client.port);
 	if (daemon[0] == '\0')
 		daemon = endpoint_text(&s->listener->settings->address, endpoint);
 	chain_macro(s->chain, "j", slice_z(s->settings->hostname));
 	chain_macro(s->chain, "v", SLICE("Weir " PACKAGE_VERSION));
-	chain_macro(s->chain, "_", client);
 	chain_macro(s->chain, "{daemon_name}", slice_z(daemon));
 	chain_macro(s->chain, "{daemon_addr}", slice_z(s->listener->address));
 	chain_macro(s->chain, "{if_addr}", slice_z(s->listener->address));
-	chain_macro(s->chain, "{client_addr}", slice_z(s->client_text));
-	chain_macro(s->chain, "{client_name}", client);
-	chain_macro(s->chain, "{client_port}", slice_z(port));
+	identity_macros(s);
 	s->introduced = true;
+}
+
+/* Always told, so that a filter knows the difference between a clean client and a front that looks
+ * for nothing. */
+void filters_findings(struct session *s)
+{
+	char text[512] = "";
+	struct buf b = BUF_ON(text);
+
+	findings_text(s->findings, &b);
+	chain_macro(s->chain, "{weir_findings}", buf_slice(&b));
+}
+
+/* Whose certificate it is, is said only where we know it: a filter may trust the name. The
+ * fingerprint speaks for itself. */
+static void tell_certificate(struct session *s, const char *verify)
+{
+	bool known = strcmp(verify, "OK") == 0;
+	struct tls_peer p;
+
+	tls_peer_of(stream_ssl(s->stream), &p);
+	if (p.fingerprint[0] == '\0')
+		return;
+	chain_macro(s->chain, "{cert_fp}", slice_z(p.fingerprint));
+	if (!known)
+		return;
+	chain_macro(s->chain, "{cert_subject}", slice_z(p.subject));
+	chain_macro(s->chain, "{cert_issuer}", slice_z(p.issuer));
+}
+
+void filters_tls(struct session *s)
+{
+	struct tls_facts f;
+	char bits[16];
+
+	if (!s->secured || s->tls_told)
+		return;
+	s->tls_told = true;
+	f = tls_facts_of(stream_ssl(s->stream));
+	(void)snprintf(bits, sizeof(bits), "%d", f.bits);
+	chain_macro(s->chain, "{tls_version}", slice_z(f.version));
+	chain_macro(s->chain, "{cipher}", slice_z(f.cipher));
+	chain_macro(s->chain, "{cipher_bits}", slice_z(bits));
+	chain_macro(s->chain, "{verify}", slice_z(f.verify));
+	if (f.sni != NULL)
+		chain_macro(s->chain, "{tls_sni}", slice_z(f.sni));
+	tell_certificate(s, f.verify);
 }
 
 void filters_transaction(struct session *s, struct slice domain)
@@ -58,6 +94,7 @@ void filters_transaction(struct session *s, struct slice domain)
 	chain_macro(s->chain, "{auth_authen}", slice_z(auth_login(s)));
 	chain_macro(s->chain, "{mail_host}", domain);
 	chain_macro(s->chain, "{mail_mailer}", SLICE("esmtp"));
+	filters_findings(s);
 }
 
 void filters_recipient(struct session *s, struct slice domain)

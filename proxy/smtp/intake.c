@@ -1,11 +1,14 @@
 #include "config.h"
 
+#include "findings.h"
+#include "identity.h"
 #include "intake.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "proxy/received.h"
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
 
@@ -28,7 +31,7 @@ struct intake {
 	const char *enhanced, *text;
 };
 
-struct intake *intake_new(struct session *s)
+struct intake *intake_new(struct session *s, bool chunks)
 {
 	struct intake *c = malloc(sizeof(*c));
 
@@ -40,7 +43,10 @@ struct intake *intake_new(struct session *s)
 	c->bytes = 0;
 	c->received_fields = 0;
 	c->begun_ms = c->last_ms = clock_ms();
-	smtp_data_decode_start(&c->decoder);
+	if (chunks)
+		smtp_chunk_decode_start(&c->decoder);
+	else
+		smtp_data_decode_start(&c->decoder);
 	return c;
 }
 
@@ -125,7 +131,10 @@ static void add_received(struct session *s)
 {
 	char text[RECEIVED_MAX];
 	struct buf b = BUF_ON(text);
+	struct tls_facts facts;
+	struct tls_peer peer;
 	struct received r = { .helo = slice_z(s->helo),
+		.client_name = slice_z(identity_name(s)),
 		.by = slice_z(s->settings->hostname),
 		.id = slice_z(s->mail.id),
 		.client = &s->client,
@@ -133,6 +142,15 @@ static void add_received(struct session *s)
 		.utf8 = s->utf8,
 		.when = time(NULL) };
 
+	r.authenticated = auth_good(s);
+	if (s->secured) {
+		facts = tls_facts_of(stream_ssl(s->stream));
+		r.tls = &facts;
+	}
+	if (s->secured && facts.certificate) {
+		tls_peer_of(stream_ssl(s->stream), &peer);
+		r.certificate = peer.common_name;
+	}
 	if (s->mail.recipient_count == 1)
 		r.only_recipient = slice_z(s->mail.recipients[0].address);
 	text[0] = '\0';
@@ -283,10 +301,62 @@ int intake_take(struct session *s, struct slice in, size_t *used)
 	return rc;
 }
 
+/* Each message has its own line: the policy may be to be changed for this client. */
+static void note_newlines(struct session *s)
+{
+	static const char *const policies[] = { [BARE_NEWLINE_NORMALIZE] = "normalize",
+		[BARE_NEWLINE_REJECT] = "reject",
+		[BARE_NEWLINE_NOTE] = "note" };
+	const struct smtp_data_decoder *d = &s->intake->decoder;
+
+	found(s, FOUND_BARE_NEWLINE);
+	log_event(LOG_LEVEL_INFO, "bare_newline", "id", s->mail.id, "client", s->client_text,
+	    "what",
+	    d->bare_cr && d->bare_lf ? "cr,lf"
+		: d->bare_cr         ? "cr"
+				     : "lf",
+	    "policy", policies[s->bare_newline], NULL);
+}
+
+int intake_add(struct session *s, struct slice in)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct slice content;
+
+	bytes_clear(decoded);
+	s->intake->last_ms = clock_ms();
+	if (smtp_chunk_decode(&s->intake->decoder, in, decoded, &content) < 0)
+		return -1;
+	add(s, content);
+	return 0;
+}
+
+/* Chunks may end anywhere: a last CR is bare, and a header section is of whole lines (W13). */
+static void complete(struct session *s)
+{
+	struct bytes *decoded = &s->worker->scratch;
+	struct intake *c = s->intake;
+
+	bytes_clear(decoded);
+	if (!c->decoder.chunks)
+		return;
+	if (smtp_chunk_decode_end(&c->decoder, decoded) < 0)
+		refuse_memory(s);
+	else if (decoded->n > 0)
+		add(s, bytes_slice(decoded));
+	if (!c->refused && !c->in_body && c->line < c->header.n)
+		add(s, SLICE("\r\n"));
+}
+
 bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
+	complete(s);
+	if (c->decoder.bare_cr || c->decoder.bare_lf)
+		note_newlines(s);
+	if (c->decoder.nul)
+		found(s, FOUND_NUL);
 	if (!c->refused && !c->in_body) {
 		add_field(s);
 		bytes_free(&c->header);
@@ -295,8 +365,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 	}
 	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
-	if (s->settings->bare_newline == BARE_NEWLINE_REJECT &&
-	    (c->decoder.bare_cr || c->decoder.bare_lf))
+	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
 	if (!c->refused)
 		return true;

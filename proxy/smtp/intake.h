@@ -11,12 +11,14 @@
 
 struct intake;
 
-/* NULL without memory. */
-struct intake *intake_new(struct session *s);
+/* chunks: they come by BDAT. NULL without memory. */
+struct intake *intake_new(struct session *s, bool chunks);
 void intake_free(struct intake **c);
 /* Take octets off the wire: *used of in. 1: the end of the data was read; 0: more is to come; -1:
  * no memory, and no way to go on. */
 int intake_take(struct session *s, struct slice in, size_t *used);
+/* Octets of a chunk, all of them. 0, or -1: no memory, and no way to go on. */
+int intake_add(struct session *s, struct slice in);
 /* After the end: close an open header section, look at the whole. False: it is refused with that
  * reply. */
 bool intake_close(struct session *s, struct smtp_reply *refusal);

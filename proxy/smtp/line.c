@@ -9,7 +9,7 @@ static enum line_status discard(struct line_reader *r, struct slice in, size_t *
 
 	if (end < in.n) {
 		*used = end + 2;
-		*r = (struct line_reader){ 0 };
+		*r = (struct line_reader){ .lf_ends = r->lf_ends };
 		return LINE_MORE;
 	}
 	*used = in.n > 0 && in.p[in.n - 1] == '\r' ? in.n - 1 : in.n;
@@ -25,6 +25,17 @@ static enum line_status bad(struct line_reader *r, enum line_status why, size_t 
 	return why;
 }
 
+/* A whole line of n octets and its end. */
+static enum line_status good(
+    struct line_reader *r, struct slice in, size_t n, size_t end, struct slice *line, size_t *used)
+{
+	*line = slice_sub(in, 0, n);
+	*used = n + end;
+	r->looked = 0;
+	r->bare = end == 1;
+	return LINE_GOOD;
+}
+
 enum line_status line_read(
     struct line_reader *r, struct slice in, size_t max, struct slice *line, size_t *used)
 {
@@ -38,6 +49,8 @@ enum line_status line_read(
 			return bad(r, LINE_LONG, i, used);
 		if (c == '\0')
 			return bad(r, LINE_NUL, i, used);
+		if (c == '\n' && r->lf_ends)
+			return good(r, in, i, 1, line, used);
 		if (c == '\n')
 			return bad(r, LINE_BARE, i + 1, used);
 		if (c != '\r')
@@ -48,10 +61,7 @@ enum line_status line_read(
 		}
 		if (in.p[i + 1] != '\n')
 			return bad(r, LINE_BARE, i + 1, used);
-		*line = slice_sub(in, 0, i);
-		*used = i + 2;
-		r->looked = 0;
-		return LINE_GOOD;
+		return good(r, in, i, 2, line, used);
 	}
 	r->looked = in.n;
 	return LINE_MORE;

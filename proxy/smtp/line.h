@@ -2,7 +2,7 @@
  * line - command lines off a stream of octets. Only CR LF ends a line (RFC 5321 2.3.8): a line with
  * a bare CR, a bare LF or a NUL is one bad line, told at the first bad octet and thrown away up to
  * its CR LF, so that cutting the octets differently changes nothing. What is thrown away is
- * bounded.
+ * bounded. Where lf_ends is set, a bare LF ends a good line as well.
  */
 #ifndef PROXY_SMTP_LINE_H
 #define PROXY_SMTP_LINE_H
@@ -14,6 +14,8 @@
 
 struct line_reader {
 	size_t looked; /* octets of the pending input that hold no line end */
+	bool lf_ends;  /* set by the owner: a bare LF ends a line too */
+	bool bare;     /* and it was one that ended the last line */
 	bool discarding;
 	size_t discarded;
 };

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "session.h"
+#include "xclient.h"
 
 #include "proxy/smtp/auth.h"
 
@@ -12,7 +13,13 @@ static unsigned backend_extensions(const struct session *s)
 {
 	struct abilities a = upstream_abilities(s->worker->upstream);
 
-	return a.known ? a.extensions : EXTENSION_8BITMIME;
+	return (a.known ? a.extensions : EXTENSION_8BITMIME) | EXTENSION_CHUNKING;
+}
+
+/* Whatever the backends can do: chunks become one message before it goes on. */
+static bool with_chunking(const struct session *s)
+{
+	return s->settings->chunking;
 }
 
 static void value_size(const struct session *s, struct bytes *out)
@@ -23,6 +30,25 @@ static void value_size(const struct session *s, struct bytes *out)
 	if (a.size > 0 && a.size < (uint64_t)size)
 		size = (int64_t)a.size;
 	(void)bytes_addf(out, " %lld", (long long)size);
+}
+
+static bool when_xclient(const struct session *s)
+{
+	return s->may_xclient;
+}
+
+static void value_xclient(const struct session *s, struct bytes *out)
+{
+	(void)s;
+	(void)bytes_add(out, SLICE(" " XCLIENT_ATTRIBUTES));
+}
+
+/* ---- conditions --------------------------------------------------------------------------- */
+
+/* REQUIRETLS asks of every hop that the next has TLS (RFC 8689 2): so must this one. */
+static bool under_tls(const struct session *s)
+{
+	return session_secure(s);
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -40,9 +66,13 @@ static const struct offer {
 	{ SLICE("SIZE"), 0, NULL, value_size },
 	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
+	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
+	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
+	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },
 };
 
 void offer_greet(struct session *s)

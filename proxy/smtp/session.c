@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 
 #include "proxy/smtp/auth.h"
+#include "findings.h"
+#include "identity.h"
+#include "proxy/listen/front.h"
 #include "weir/log.h"
 
 /* Replies of a group wait for one another, but no longer than this when a question takes long
@@ -42,7 +45,14 @@ static int64_t deadline(const struct session *s)
 {
 	if (s->state == SESSION_DATA)
 		return data_deadline(s);
+	if (s->state == SESSION_CHUNK || s->state == SESSION_BDAT)
+		return bdat_deadline(s);
 	return s->since_ms + s->settings->timeouts.command_s * 1000;
+}
+
+static bool in_content(const struct session *s)
+{
+	return s->state == SESSION_DATA || s->state == SESSION_CHUNK;
 }
 
 /* The timer is not set again for each command: it looks, and sleeps on for the rest. */
@@ -65,7 +75,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	log_event(LOG_LEVEL_INFO, "timeout", "id", s->id, "client", s->client_text, "stage",
-	    s->state == SESSION_DATA ? "data" : "command", NULL);
+	    in_content(s) ? "data" : "command", NULL);
 	session_bye(s, SLICE("421 4.4.2 Timeout\r\n"));
 	session_process(s);
 }
@@ -97,6 +107,13 @@ void session_reply(struct session *s, const struct smtp_reply *r)
 		s->closing = true;
 }
 
+void session_greeting(struct session *s)
+{
+	if (!bytes_addf(stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
+		s->closing = true;
+	s->owing = true;
+}
+
 void session_bye(struct session *s, struct slice wire)
 {
 	session_say(s, wire);
@@ -112,6 +129,7 @@ void session_end(struct session *s)
 	transaction_abort(s);
 	auth_drop(s);
 	s->dead = true;
+	identity_forget(s);
 	event_del(&s->timer);
 	event_del(&s->hold);
 	stream_free(&s->stream);
@@ -124,6 +142,7 @@ void session_free(struct session *s)
 	chain_free(&s->chain);
 	relay_free(&s->relay);
 	mail_free(&s->mail);
+	front_free(&s->front);
 	free(s->refusal);
 	free(s->helo);
 	free(s);
@@ -183,18 +202,36 @@ static bool punish(struct session *s)
 
 static void bad_line(struct session *s, enum line_status why)
 {
-	bool strict = s->settings->bare_newline == BARE_NEWLINE_REJECT;
+	static const struct {
+		enum found what;
+		struct slice reply;
+	} replies[] = {
+		[LINE_LONG] = { FOUND_LONG_COMMAND, SLICE("500 5.5.2 Command line too long\r\n") },
+		[LINE_BARE] = { FOUND_BARE_NEWLINE,
+		    SLICE("500 5.5.2 Lines must end with CR LF\r\n") },
+		[LINE_NUL] = { FOUND_NUL, SLICE("500 5.5.2 NUL in a command\r\n") },
+		[LINE_FLOOD] = { FOUND_LONG_COMMAND,
+		    SLICE("421 4.7.0 Command line without end\r\n") },
+	};
 
-	if (why == LINE_LONG)
-		session_say(s, SLICE("500 5.5.2 Command line too long\r\n"));
-	else if (why == LINE_NUL)
-		session_say(s, SLICE("500 5.5.2 NUL in a command\r\n"));
-	else if (why == LINE_FLOOD)
-		session_bye(s, SLICE("421 4.7.0 Command line without end\r\n"));
-	else if (strict)
+	found(s, replies[why].what);
+	if (why == LINE_BARE && s->bare_newline == BARE_NEWLINE_REJECT)
 		session_bye(s, SLICE("550 5.5.2 Lines must end with CR LF\r\n"));
 	else
-		session_say(s, SLICE("500 5.5.2 Lines must end with CR LF\r\n"));
+		session_say(s, replies[why].reply);
+}
+
+/* The client begins with what is no SMTP: TLS, or a PROXY header that we take from others only. */
+static bool foreign_start(struct session *s, struct slice in)
+{
+	if (session_tls_hello(in))
+		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
+	else if (slice_starts(in, PROXY_SIGNATURE_2))
+		session_bye(s, SLICE("221 2.7.0 I speak SMTP only\r\n"));
+	else
+		return false;
+	found(s, FOUND_FOREIGN);
+	return true;
 }
 
 static bool read_command(struct session *s)
@@ -203,16 +240,16 @@ static bool read_command(struct session *s)
 	size_t used;
 	enum line_status status;
 
-	if (s->state == SESSION_START && session_tls_hello(in)) {
-		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
+	if (s->state == SESSION_START && foreign_start(s, in))
 		return false;
-	}
 	status = line_read(&s->reader, in,
 	    auth_line_max(s, in, (size_t)s->settings->limits.command_bytes), &line, &used);
 	stream_take(s->stream, used);
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
 	s->waiting = false;
+	if (status == LINE_GOOD && s->reader.bare)
+		found(s, FOUND_BARE_NEWLINE);
 	if (status == LINE_GOOD && auth_expected(s))
 		auth_line(s, line);
 	else if (status == LINE_GOOD)
@@ -234,6 +271,8 @@ static bool step(struct session *s)
 		return false;
 	if (s->state == SESSION_DATA)
 		return data_input(s);
+	if (s->state == SESSION_CHUNK)
+		return bdat_input(s);
 	return session_has_input(s) && read_command(s);
 }
 
@@ -246,8 +285,7 @@ static bool between_transactions(const struct session *s)
  * behind or for replies that he is slow to read? */
 static bool may_go_on(const struct session *s)
 {
-	return session_has_input(s) &&
-	    (s->state == SESSION_DATA || stream_unsent(s->stream) > OUTPUT_MAX);
+	return session_has_input(s) && (in_content(s) || stream_unsent(s->stream) > OUTPUT_MAX);
 }
 
 /* Nothing more can be done now: let the replies go, and see what we wait for. */
@@ -357,6 +395,10 @@ static void on_failed(void *arg, const char *error)
 {
 	struct session *s = arg;
 
+	if (session_secure(s) && !s->secured) {
+		starttls_failed(s, error);
+		return;
+	}
 	log_event(LOG_LEVEL_DEBUG, "client_lost", "id", s->id, "error", error, NULL);
 	if (data_committed(s))
 		s->gone = true;
@@ -364,31 +406,51 @@ static void on_failed(void *arg, const char *error)
 		session_end(s);
 }
 
+static void on_secured(void *arg)
+{
+	struct session *s = arg;
+
+	s->secured = true;
+	starttls_done(s);
+}
+
 static const struct stream_events stream_events = {
-	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed,
+	.on_secured = on_secured,
 };
 
 /* ---- the beginning ------------------------------------------------------------------------ */
 
 /* What came before our greeting: nothing, from an honest client (W33). */
-static void greet(struct session *s)
+void session_greet(struct session *s)
 {
-	char early[2];
-	ssize_t n = recv(stream_fd(s->stream), early, sizeof(early), MSG_PEEK | MSG_DONTWAIT);
+	char early[16];
+	ssize_t n = stream_peek(s->stream, early, sizeof(early));
 
-	if (n > 0 && session_tls_hello(slice_of(early, (size_t)n)))
-		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
-	else if (n > 0)
+	s->busy = false;
+	if (n > 0 && foreign_start(s, slice_of(early, (size_t)n)))
+		;
+	else if (n > 0 && found_violation(s, FOUND_EARLY_TALK))
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
 	else if (s->listener->settings->auth_required && auth_banned(s))
 		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
-	else if (!bytes_addf(
-		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
-		s->closing = true;
+	else
+		session_greeting(s);
 	settle(s);
 }
 
-void session_start(struct worker *w, const struct listener *l, int fd, const struct address *client)
+static void log_start(const struct session *s)
+{
+	const struct front *f = s->front;
+
+	log_event(LOG_LEVEL_DEBUG, "session", "id", s->id, "client", s->client_text, "front_id",
+	    f != NULL ? f->unique_id : NULL, NULL);
+}
+
+void session_start(
+    struct worker *w, struct listener *l, int fd, const struct address *client, struct front *front)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -397,24 +459,29 @@ void session_start(struct worker *w, const struct listener *l, int fd, const str
 		if (s == NULL)
 			evutil_closesocket(fd);
 		free(s);
+		front_free(&front);
 		shared_leave(w->shared, w->slot, client);
 		return;
 	}
 	s->worker = w;
 	s->settings = w->settings;
 	s->listener = l;
-	s->client = *client;
-	(void)address_text(client, s->client_text);
+	s->front = front;
+	s->may_xclient = conf_networks_have(&l->settings->xclient_from, client);
 	(void)snprintf(s->id, sizeof(s->id), "%llx",
 	    (unsigned long long)(w->next_id++ << 9 | (unsigned)w->slot));
 	TAILQ_INSERT_TAIL(&w->sessions, s, link);
 	w->count++;
 	event_assign(&s->timer, w->base, -1, 0, on_timer, s);
 	event_assign(&s->hold, w->base, -1, 0, on_hold, s);
-	log_event(LOG_LEVEL_DEBUG, "session", "id", s->id, "client", s->client_text, NULL);
+	identity_begin(s, client);
+	log_start(s);
 	s->since_ms = clock_ms();
 	session_arm(s, s->since_ms + s->settings->timeouts.command_s * 1000);
-	greet(s);
+	if (l->settings->tls != LISTEN_TLS_IMPLICIT)
+		session_greet(s);
+	else if (!starttls_begin(s))
+		session_end(s);
 }
 
 void session_drain(struct session *s)

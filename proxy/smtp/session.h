@@ -21,24 +21,38 @@ enum session_state {
 	SESSION_READY,
 	SESSION_MAIL, /* MAIL was accepted */
 	SESSION_RCPT, /* and at least one recipient */
-	SESSION_DATA, /* 354 was said; the end of the data may have been read */
+	SESSION_DATA, /* 354 was said; the end of the data, or of the last chunk, may have been read
+		       */
+	SESSION_BDAT, /* between two chunks */
+	SESSION_CHUNK, /* the octets of one are read */
 	SESSION_STATES,
 };
 
 struct intake;
 struct login;
+struct front;
+struct client_name;
+struct name_query;
+struct bdat;
 
 struct session {
 	TAILQ_ENTRY(session) link;
 	struct worker *worker;
 	const struct proxy_settings *settings;
-	const struct listener *listener;
+	struct listener *listener;
 	struct stream *stream;
 	struct chain *chain; /* NULL before the first HELO, and where there are no filters */
 	struct relay *relay; /* NULL before the first recipient */
 	struct address client;
 	char client_text[ADDRESS_TEXT_MAX];
 	char id[20];
+	struct front *front;              /* NULL: nobody in front of us told anything */
+	struct client_name *name;         /* NULL: not known (yet), see name_query */
+	struct name_query *name_query;    /* it is being looked up */
+	void (*named)(struct session *s); /* who waits for it */
+	int bare_newline;                 /* enum bare_newline, as it holds for this client */
+	unsigned findings;                /* bits of enum found */
+	bool may_xclient;
 	char *helo;
 	enum session_state state;
 	unsigned offered;             /* enum extension, as EHLO said */
@@ -48,9 +62,11 @@ struct session {
 	struct login *login; /* auth.c's; NULL before AUTH was said */
 	bool introduced;     /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
-	bool waiting; /* for a command, since `since_ms` */
-	bool owing;   /* a reply was given since the last soft error delay */
-	bool penalty; /* ... which is running */
+	bool secured;  /* the TLS handshake is done */
+	bool tls_told; /* ... and the filters know of it */
+	bool waiting;  /* for a command, since `since_ms` */
+	bool owing;    /* a reply was given since the last soft error delay */
+	bool penalty;  /* ... which is running */
 	struct line_reader reader;
 	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
 	int64_t since_ms;
@@ -61,14 +77,15 @@ struct session {
 	/* the transaction */
 	struct mail mail;
 	struct intake *intake;
+	struct bdat *bdat; /* a sequence of chunks; NULL outside one */
 	bool utf8, discard;
 	char filter[68]; /* who decided, for the log */
 	int64_t begun_ms;
 };
 
-/* Counted in already (shared_enter); takes fd. */
-void session_start(
-    struct worker *w, const struct listener *l, int fd, const struct address *client);
+/* Counted in already (shared_enter); takes fd and front (NULL: nothing was told). */
+void session_start(struct worker *w, struct listener *l, int fd, const struct address *client,
+    struct front *front);
 void session_end(struct session *s);
 void session_free(struct session *s);
 /* Between commands and transactions: 421. Else as soon as that is so. */
@@ -81,6 +98,8 @@ void session_cut(struct session *s);
 /* Queue a reply: whole lines with CR LF. 421 and 521 close (W49); 5yz counts as an error. */
 void session_say(struct session *s, struct slice wire);
 void session_reply(struct session *s, const struct smtp_reply *r);
+/* 220 with our name. */
+void session_greeting(struct session *s);
 /* Say it, then close. */
 void session_bye(struct session *s, struct slice wire);
 /* The command that made the session busy is answered: go on. */
@@ -94,8 +113,24 @@ bool session_has_input(const struct session *s);
 /* The client speaks no SMTP: is what he sent the start of TLS? */
 bool session_tls_hello(struct slice in);
 
+/* The greeting, or the refusal of a client that did not wait for it. */
+void session_greet(struct session *s);
+
+/* starttls.c: TLS, from the start or by STARTTLS (RFC 3207). */
+bool session_secure(const struct session *s);
+bool starttls_offered(const struct session *s);
+/* Must it come before anything else (W24)? */
+bool starttls_required(const struct session *s);
+/* Wait for the client's handshake. False without memory: the connection cannot be used. */
+bool starttls_begin(struct session *s);
+void starttls_done(struct session *s);
+void starttls_failed(struct session *s, const char *error);
+void command_starttls(struct session *s, struct slice argument);
+
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
+/* A command more that brings no mail nearer: too many are errors (W48). */
+void command_count_junk(struct session *s);
 
 /* offer.c: the reply to HELO or EHLO, and what it promises in s->offered. It carries no enhanced
  * code (W52). A client that filters have refused is still greeted, with little to choose from, and
@@ -107,7 +142,11 @@ bool session_filtered(const struct session *s);
 /* False when a filter could not be made ready for want of memory. */
 bool filters_open(struct session *s);
 void filters_introduce(struct session *s);
+/* Before each HELO: what TLS is, once it is there (W28). */
+void filters_tls(struct session *s);
 void filters_transaction(struct session *s, struct slice domain);
+/* What was found so far, for the events to come. */
+void filters_findings(struct session *s);
 void filters_recipient(struct session *s, struct slice domain);
 /* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
 bool filters_refused(struct session *s, const struct chain_answer *a);
@@ -115,6 +154,9 @@ bool filters_refused(struct session *s, const struct chain_answer *a);
 /* mail_commands.c */
 void command_mail(struct session *s, struct slice argument);
 void command_rcpt(struct session *s, struct slice argument);
+
+/* command_xclient.c */
+void command_xclient(struct session *s, struct slice argument);
 
 /* data.c */
 void command_data(struct session *s, struct slice argument);
@@ -124,6 +166,18 @@ bool data_input(struct session *s);
 int64_t data_deadline(const struct session *s);
 /* Has the message left for the backend, so that the client's end changes nothing? */
 bool data_committed(const struct session *s);
+/* All of the content was taken in: what do the filters and the backend say? */
+void data_end(struct session *s);
+/* Are the filters behind? Then the client is not read until they have caught up. */
+bool data_filters_behind(struct session *s);
+
+/* bdat.c: chunks, as long as the state is SESSION_CHUNK or SESSION_BDAT. */
+void command_bdat(struct session *s, struct slice argument);
+/* Take what lies there of a chunk. True when something was done. */
+bool bdat_input(struct session *s);
+int64_t bdat_deadline(const struct session *s);
+/* The sequence is over, or broken off. */
+void bdat_forget(struct session *s);
 
 /* transaction.c */
 struct verdict_line {
@@ -132,6 +186,9 @@ struct verdict_line {
 	const char *backend;            /* server; NULL or "": none was asked */
 	const char *backend_reply;      /* NULL: none */
 };
+/* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
+ * the transaction is left (W70). */
+void transaction_finish(struct session *s, const struct verdict_line *v, bool aborted);
 /* One log line for a message that came as far as its data. */
 void transaction_log(struct session *s, const struct verdict_line *v);
 /* The log line of a refused MAIL or RCPT. */

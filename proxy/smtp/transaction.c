@@ -1,9 +1,12 @@
 #include "config.h"
 
+#include "findings.h"
+#include "identity.h"
 #include "intake.h"
 
 #include <assert.h>
 
+#include "proxy/listen/front.h"
 #include "weir/log.h"
 
 static void log_reply(struct log_line *l, const struct smtp_reply *reply)
@@ -24,8 +27,23 @@ static void log_envelope(struct log_line *l, const struct session *s)
 	buf_addf(&b, "<%s>", s->mail.reverse_path != NULL ? s->mail.reverse_path : "");
 	log_z(l, "id", s->mail.id);
 	log_z(l, "client", s->client_text);
+	log_z(l, "client_name", identity_name(s));
 	log_z(l, "helo", s->helo);
 	log_z(l, "from", path);
+}
+
+/* Only where there is something to say. */
+static void log_findings(struct log_line *l, const struct session *s)
+{
+	char text[512] = "";
+	struct buf b = BUF_ON(text);
+
+	if (s->front != NULL && s->front->unique_id != NULL)
+		log_z(l, "front_id", s->front->unique_id);
+	if (s->findings == 0)
+		return;
+	findings_text(s->findings, &b);
+	log_z(l, "findings", text);
 }
 
 void transaction_log(struct session *s, const struct verdict_line *v)
@@ -45,6 +63,7 @@ void transaction_log(struct session *s, const struct verdict_line *v)
 	log_z(&l, "filter", s->filter[0] != '\0' ? s->filter : NULL);
 	log_z(&l, "action", v->action);
 	log_reply(&l, v->reply);
+	log_findings(&l, s);
 	log_int(&l, "ms", clock_ms() - s->begun_ms);
 	log_end(&l);
 }
@@ -85,10 +104,29 @@ void transaction_reset(struct session *s, bool aborted)
 	    s->mail.field_count == 0 && s->mail.body == NULL && s->intake == NULL);
 }
 
+void transaction_finish(struct session *s, const struct verdict_line *v, bool aborted)
+{
+	struct shared_slot *slot = &s->worker->shared->slots[s->worker->slot];
+
+	transaction_log(s, v);
+	if (v->reply->code / 100 == 2) {
+		s->errors = s->junk = s->beyond = 0;
+		atomic_fetch_add_explicit(&slot->messages, 1, memory_order_relaxed);
+	} else {
+		atomic_fetch_add_explicit(&slot->refused, 1, memory_order_relaxed);
+	}
+	session_reply(s, v->reply);
+	transaction_reset(s, aborted);
+}
+
 void transaction_abort(struct session *s)
 {
-	if (s->mail.reverse_path == NULL)
+	bdat_forget(s);
+	if (s->mail.reverse_path == NULL) {
+		if (s->state != SESSION_START)
+			s->state = SESSION_READY; /* after chunks that failed */
 		return;
+	}
 	if (s->intake != NULL)
 		transaction_log(s,
 		    &(struct verdict_line){ .action = data_committed(s) ? "in_doubt" : "abort" });

@@ -9,14 +9,12 @@
 #include <event2/event_struct.h>
 
 #include "dial.h"
+#include "mail_data.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
-#include "weir/smtp_data.h"
 
-/* So much encoded mail data is made before it is written, and again when that is gone. */
-#define CONTENT_STEP 65536
-#define FAREWELL_S   5
-#define NEVER        INT64_MAX
+#define FAREWELL_S 5
+#define NEVER      INT64_MAX
 
 enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
 
@@ -35,16 +33,11 @@ struct backend {
 	struct abilities abilities;
 	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
 	size_t count;
-	struct {
-		const struct mail *mail; /* NULL: no mail data is being sent */
-		size_t field;
-		uint64_t offset;
-		bool separator, ended;
-		struct smtp_data_encoder encoder;
-	} content;
+	struct mail_data content;
 	TAILQ_ENTRY(backend) link; /* among the farewells */
 	unsigned depth;
 	bool dead, lost;
+	bool trouble; /* of our own, that the owner is yet to be told of */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -153,10 +146,20 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	b->timer_ms = NEVER;
-	if (b->due_ms <= clock_ms())
+	if (b->trouble)
+		lose(b, BACKEND_OURS, "the message cannot be read");
+	else if (b->due_ms <= clock_ms())
 		lose(b, BACKEND_TIMEOUT, "no answer in time");
 	else if (b->due_ms != NEVER)
 		arm(b, b->due_ms);
+}
+
+/* The owner may be in the middle of a call of ours. */
+static void lose_soon(struct backend *b, const char *error)
+{
+	log_event(LOG_LEVEL_ERROR, "mail_data", "server", backend_server(b), "error", error, NULL);
+	b->trouble = true;
+	arm(b, clock_ms());
 }
 
 /* ---- abilities ---------------------------------------------------------------------------- */
@@ -171,6 +174,7 @@ static const struct {
 	{ SLICE("DSN"), EXTENSION_DSN },
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
 	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
+	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -218,6 +222,7 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
+	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
 		return ready(b);
 	if (good) {
@@ -304,51 +309,16 @@ static void on_failed(void *arg, const char *error)
 
 /* ---- mail data ---------------------------------------------------------------------------- */
 
-/* Encode the next piece. 1: more to come; 0: that was all; -1: *e. */
-static int content_step(struct backend *b, struct bytes *out, struct err *e)
-{
-	const struct mail *m = b->content.mail;
-	char octets[CONTENT_STEP];
-	struct slice piece;
-
-	if (b->content.field < m->field_count) {
-		const struct mail_field *f = &m->fields[b->content.field++];
-
-		smtp_data_encode(&b->content.encoder, slice_of(f->line, f->n), out);
-		return 1;
-	}
-	if (m->separator && !b->content.separator) {
-		b->content.separator = true;
-		smtp_data_encode(&b->content.encoder, SLICE("\r\n"), out);
-		return 1;
-	}
-	if (m->body == NULL || b->content.offset >= spool_size(m->body))
-		return 0;
-	if (spool_read(m->body, b->content.offset, octets, sizeof(octets), &piece, e) < 0)
-		return -1;
-	b->content.offset += piece.n;
-	smtp_data_encode(&b->content.encoder, piece, out);
-	return 1;
-}
-
 /* Give the socket as much as it takes. */
 static void pump(struct backend *b)
 {
 	struct bytes *out = &b->route->upstream->scratch;
-	struct err e = { "out of memory" };
-	int rc = 1;
+	struct err e;
 
-	while (rc > 0 && stream_unsent(b->stream) == 0) {
+	while (!b->content.ended && stream_unsent(b->stream) == 0) {
 		bytes_clear(out);
-		while (out->n < CONTENT_STEP && (rc = content_step(b, out, &e)) > 0)
-			;
-		if (rc == 0) {
-			smtp_data_encode_end(&b->content.encoder, out);
-			b->content.ended = true;
-		}
-		if (rc < 0 || out->failed) {
-			b->content.ended = false;
-			lose(b, BACKEND_OURS, e.text);
+		if (mail_data_step(&b->content, out, &e) < 0) {
+			lose_soon(b, e.text);
 			return;
 		}
 		stream_write(b->stream, bytes_slice(out));
@@ -364,11 +334,10 @@ static void on_drained(void *arg)
 		pump(b);
 }
 
-void backend_content(struct backend *b, const struct mail *m)
+void backend_content(struct backend *b, const struct mail *m, enum mail_data_form form)
 {
 	(void)backend_command(b, BACKEND_CONTENT);
-	memset(&b->content, 0, sizeof(b->content));
-	b->content.mail = m;
+	mail_data_begin(&b->content, m, form);
 	pump(b);
 }
 

@@ -10,7 +10,7 @@
 #ifndef PROXY_UPSTREAM_BACKEND_H
 #define PROXY_UPSTREAM_BACKEND_H
 
-#include "proxy/mail.h"
+#include "proxy/upstream/mail_data.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/smtp_reply.h"
 
@@ -19,7 +19,7 @@ enum backend_verb {
 	BACKEND_MAIL,
 	BACKEND_RCPT,
 	BACKEND_DATA,
-	BACKEND_CONTENT, /* the mail data: its reply is the one after the dot, or an early one */
+	BACKEND_CONTENT, /* the mail data: its reply is the one after all of it, or an early one */
 };
 
 enum backend_loss { BACKEND_CLOSED, BACKEND_TIMEOUT, BACKEND_GARBAGE, BACKEND_OURS };
@@ -46,10 +46,11 @@ const char *backend_server(const struct backend *b); /* "127.0.0.1:2526", for th
  * way. */
 struct bytes *backend_command(struct backend *b, enum backend_verb verb);
 void backend_flush(struct backend *b);
-/* After 354: send m's fields and body as mail data, under back-pressure, then the dot. m must not
- * change until on_reply or on_lost. */
-void backend_content(struct backend *b, const struct mail *m);
-/* Has the dot left for the backend? From then on a lost connection leaves the message in doubt. */
+/* Send m's fields and body, under back-pressure: after 354 as mail data and the dot, or at any time
+ * as one chunk with its BDAT. m must not change until on_reply or on_lost. */
+void backend_content(struct backend *b, const struct mail *m, enum mail_data_form form);
+/* Has the dot, or the last octet of the chunk, left for the backend? From then on a lost connection
+ * leaves the message in doubt. */
 bool backend_committed(const struct backend *b);
 
 void backend_drop_farewells(struct upstream *u);

@@ -26,6 +26,7 @@ struct relay {
 	bool begun;              /* MAIL was sent in this transaction */
 	bool mail_accepted;
 	bool content;   /* the mail data is on its way: no replay any more */
+	bool chunk;     /* ... by BDAT */
 	bool replayed;  /* this transaction's one second chance is used */
 	size_t asked;   /* recipients sent on this connection in this transaction ... */
 	size_t granted; /* ... and accepted */
@@ -143,7 +144,7 @@ static void refuse_as_said(struct relay *r, const struct smtp_reply *said)
 
 static void forget_progress(struct relay *r)
 {
-	r->begun = r->mail_accepted = r->content = false;
+	r->begun = r->mail_accepted = r->content = r->chunk = false;
 	r->asked = r->granted = 0;
 }
 
@@ -293,6 +294,22 @@ static void send_rset(struct relay *r)
 	send_plain(r, BACKEND_RSET, SLICE("RSET\r\n"));
 }
 
+static void send_content(struct relay *r, enum mail_data_form form)
+{
+	r->content = true;
+	r->chunk = form == MAIL_DATA_CHUNK;
+	backend_content(r->backend, r->mail, form);
+}
+
+/* A chunk needs no permission, and ends where its size says, whatever stands in it. */
+static void send_message(struct relay *r)
+{
+	if (backend_abilities(r->backend)->extensions & EXTENSION_CHUNKING)
+		send_content(r, MAIL_DATA_CHUNK);
+	else
+		send_plain(r, BACKEND_DATA, SLICE("DATA\r\n"));
+}
+
 /* Bring the backend one step nearer to where the transaction is. */
 static void advance(struct relay *r)
 {
@@ -307,7 +324,7 @@ static void advance(struct relay *r)
 		send_recipient(r);
 		backend_flush(r->backend);
 	} else if (r->job == MESSAGE)
-		send_plain(r, BACKEND_DATA, SLICE("DATA\r\n"));
+		send_message(r);
 }
 
 /* ---- what comes back ---------------------------------------------------------------------- */
@@ -376,8 +393,7 @@ static void on_data_reply(struct relay *r, const struct smtp_reply *reply)
 	int class = smtp_reply_class(reply);
 
 	if (reply->code == 354) {
-		r->content = true;
-		backend_content(r->backend, r->mail);
+		send_content(r, MAIL_DATA_DOT);
 		return;
 	}
 	to_client(reply, "", &a);
@@ -403,6 +419,8 @@ static void on_content_reply(struct relay *r, const struct smtp_reply *reply)
 	}
 	if (early || class == 3)
 		drop(r);
+	else if (r->chunk && class != 2)
+		r->content = false; /* what is left of it there is uncertain: RSET comes */
 	else
 		forget_progress(r);
 	finish(r, &a);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backend.h"
+#include "proxy/resolver.h"
 #include "weir/log.h"
 
 /* A server that failed is asked last for 1 s, 2 s, 4 s .. 64 s. */
@@ -128,6 +129,7 @@ static void probe(struct route *r)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -176,12 +178,8 @@ static int load(struct upstream *u, struct err *e)
 	}
 	if (u->fallback == NULL)
 		return err_set(e, "no backend \"default\"");
-	if (needs_dns(u)) {
-		u->dns = evdns_base_new(
-		    u->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-		if (u->dns == NULL)
-			return err_set(e, "no name server: see /etc/resolv.conf");
-	}
+	if (needs_dns(u) && (u->dns = resolver_new(u->base, u->settings, e)) == NULL)
+		return -1;
 	return 0;
 }
 

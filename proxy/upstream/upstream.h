@@ -18,6 +18,9 @@ enum extension {
 	EXTENSION_DSN = 8,
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
+	EXTENSION_CHUNKING = 64,
+	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
+	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
 
 struct abilities {
@@ -34,7 +37,8 @@ struct server {
 };
 
 struct route {
-	const char *name; /* the backend's */
+	const char *name;  /* the backend's */
+	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
 	struct server *servers;
 	size_t count;
 	struct abilities abilities;

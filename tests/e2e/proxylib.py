@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -38,7 +39,7 @@ class Proxy:
                 "control": "unix:proxy.ctl",
                 "user": "",
                 "workers": 1,
-                "timeouts": {"soft_error_ms": 0, "drain_s": 5},
+                "timeouts": {"soft_error_ms": 0, "drain_s": 5, "client_name_s": 0},
             }, settings),
             "log": {"to": self.log_path, "level": "debug", **(log or {})},
         }
@@ -114,16 +115,58 @@ class Proxy:
             s.sendall(json.dumps({"command": command}).encode() + b"\n")
             return json.loads(s.makefile("rb").readline())
 
+    def ports(self, count):
+        """The ports of the first count listeners, in the order of the configuration."""
+        return [int(self.wait_for_log(r"listening address=\S+:(\d+)", i + 1).group(1)) for i in range(count)]
+
     def client(self, **options):
-        return Client(self.host, self.port, **options)
+        return Client(self.host, options.pop("port", self.port), **options)
+
+
+class Certificate:
+    """A certificate made by openssl: `chain` and `key` are paths in folder, `settings` is a row of "certificates". kind: "ec"
+    or "rsa". issuer: another Certificate (of an authority); else it is signed by itself."""
+
+    def __init__(self, folder, *names, name=None, kind="ec", issuer=None, authority=False, days=30):
+        names = names or ("mx.test",)
+        name = name or f"{names[0].replace('*', 'any')}-{kind}"
+        self.chain = os.path.join(str(folder), name + ".pem")
+        self.key = os.path.join(str(folder), name + ".key")
+        self.settings = {"chain": self.chain, "key": self.key}
+        how = ["-newkey", "rsa:2048"] if kind == "rsa" else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        if issuer:
+            how += ["-CA", issuer.chain, "-CAkey", issuer.key]
+        how += ["-days", str(days)]
+        alternatives = ",".join(f"IP:{n}" if n.replace(".", "").isdigit() else f"DNS:{n}" for n in names)
+        subprocess.run(["openssl", "req", "-x509", "-nodes", *how, "-subj", f"/O=Test/CN={names[0]}", "-keyout", self.key,
+                        "-out", self.chain, "-addext", f"subjectAltName={alternatives}",
+                        "-addext", f"basicConstraints=critical,CA:{'TRUE' if authority else 'FALSE'}"],
+                       check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+
+
+def tls_context(ca=None, certificate=None, **attributes):
+    """An ssl.SSLContext for a client: verified against ca (a Certificate), else not at all."""
+    context = ssl.create_default_context(cafile=ca.chain if ca else None)
+    if ca is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate.chain, certificate.key)
+    for name, value in attributes.items():
+        setattr(context, name, value)
+    return context
 
 
 class Client:
-    """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end."""
+    """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end. tls: an ssl.SSLContext, for TLS
+    from the first octet."""
 
-    def __init__(self, host, port, seconds=20, banner=True):
+    def __init__(self, host, port, seconds=20, banner=True, tls=None, name="mx.test"):
         self.socket = socket.create_connection((host, port), seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name)
         self.file = self.socket.makefile("rb")
         if banner:
             self.banner = self.reply()
@@ -151,6 +194,19 @@ class Client:
             lines.append(line)
             if line[3:4] != b"-":
                 return b"".join(lines).removesuffix(b"\r\n")
+
+    def starttls(self, context=None, name="mx.test", session=None):
+        """EHLO, STARTTLS and the handshake; afterwards nothing was said yet. name: for SNI; None: none."""
+        self.hello()
+        answer = self.ask(b"STARTTLS")
+        assert answer.startswith(b"220"), answer
+        self.secure(context, name, session)
+        return self
+
+    def secure(self, context=None, name="mx.test", session=None):
+        self.file.close()
+        self.socket = (context or tls_context()).wrap_socket(self.socket, server_hostname=name, session=session)
+        self.file = self.socket.makefile("rb")
 
     def replies(self, count):
         return [self.reply() for _ in range(count)]
@@ -197,7 +253,8 @@ class Client:
 class Script:
     """A backend in a thread: `answers` maps a verb (CONNECT, EHLO, MAIL, .., DOT) to the octets of
     its reply, to None (close without one), or to a list of these, one for each time, the last
-    again and again. What came in stands in `lines` and `contents`, one list for each connection."""
+    again and again. What came in stands in `lines`, a list for each connection, in `contents`, as
+    DATA brought it, and in `chunked`, as BDAT did (of which Script.CHUNKING["EHLO"] speaks)."""
 
     DEFAULT = {
         "CONNECT": b"220 script ESMTP\r\n",
@@ -208,10 +265,12 @@ class Script:
         "QUIT": b"221 bye\r\n",
     }
 
+    CHUNKING = {"EHLO": DEFAULT["EHLO"].replace(b"250-DSN", b"250-CHUNKING\r\n250-DSN")}
+
     def __init__(self, **answers):
         self.answers = {k: list(v) if isinstance(v, list) else [v]
                         for k, v in {**self.DEFAULT, **answers}.items()}
-        self.lines, self.contents = [], []
+        self.lines, self.contents, self.chunked = [], [], []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self.listener.getsockname()
@@ -230,6 +289,7 @@ class Script:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 lines = []
                 self.lines.append(lines)
@@ -247,7 +307,21 @@ class Script:
         except OSError:
             pass
 
+    def _chunk(self, file, line, chunks):
+        """Read the octets of a chunk: the reply to it, which is that of BDAT, or of DOT for the last."""
+        words = line.upper().split()
+        octets = file.read(int(words[1]))
+        if len(octets) < int(words[1]):
+            return None
+        chunks.append(octets)
+        if words[2:] != [b"LAST"]:
+            return self._answer("BDAT")
+        self.chunked.append(b"".join(chunks))
+        chunks.clear()
+        return self._answer("DOT")
+
     def _talk(self, connection, file, lines):
+        chunks = []
         answer = self._answer("CONNECT")
         while answer is not None:
             connection.sendall(answer)
@@ -257,7 +331,13 @@ class Script:
             if not line:
                 return
             lines.append(line.rstrip(b"\r\n"))
-            answer = self._answer(line[:4].decode("latin-1").upper().strip())
+            verb = line[:4].decode("latin-1").upper().strip()
+            if verb == "BDAT":
+                answer = self._chunk(file, line, chunks)
+                continue
+            answer = self._answer(verb)
+            if verb in ("RSET", "MAIL"):
+                chunks.clear()
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
                 pieces = []

@@ -439,13 +439,6 @@ def test_w58_no_helo(client):
     assert client.ask(b"NOOP").startswith(b"250")
 
 
-def test_w60_bdat(client):
-    client.hello()
-    client.send(b"BDAT 10 LAST\r\nQUIT\r\nxxxx")
-    assert client.reply().startswith(b"521")
-    assert client.reply() == b""
-
-
 # ---- transaction state (W70-W75) ---------------------------------------------------------------
 
 def nothing_left(client):

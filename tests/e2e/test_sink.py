@@ -136,13 +136,43 @@ def test_octet_by_octet(tmp_path, wire):
         assert message.content == b"a\r\n.\r\n\r\n" and message.reverse_path == ""
 
 
+def test_bdat(tmp_path, wire):
+    """What BDAT brings is stored as it is; what cannot be stored is read and thrown away."""
+    with Sink(tmp_path / "mail") as sink:
+        client = wire(sink)
+        client.transaction()
+        client.send(b"BDAT 3\r\n.\r\nBDAT 0 LAST\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\n"
+                    b"BDAT 4 LAST\r\nx\ny\nRSET\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n")
+        assert [client.reply()[:9] for _ in range(8)] == [
+            b"250 2.0.0", b"250 2.0.0", b"250 2.1.0", b"250 2.1.5", b"550 5.6.0", b"250 2.0.0",
+            b"503 5.5.1", b"250 2.0.0"]
+        client.send(b"BDAT 6\r\nQUIT\r\nMAIL FROM:<a@b>\r\nBDAT 6 LAST\r\nQUIT\r\n"
+                    b"MAIL FROM:<a@b>\r\nBDAT x\r\n")
+        assert [client.reply()[:9] for _ in range(6)] == [
+            b"503 5.5.1", b"503 5.5.1", b"551 5.5.0", b"250 2.1.0", b"521 5.5.4", b""]
+        assert [m.content for m in sink.messages()] == [b".\r\n"]
+
+
+def test_without(tmp_path, wire):
+    with Sink(tmp_path / "mail", "--without", "CHUNKING,DSN") as sink:
+        client = wire(sink)
+        client.transaction()
+        offered = client.ask(b"EHLO c\r\n")
+        assert b"CHUNKING" not in offered and b"DSN" not in offered and b"SMTPUTF8" in offered
+        assert client.ask(b"MAIL FROM:<a@b> RET=FULL\r\n").startswith(b"555 5.5.4")
+        assert client.ask(b"BDAT 1 LAST\r\nx").startswith(b"521 5.5.4")
+    assert subprocess.run([program("weir"), "sink", "--listen", "127.0.0.1:0", "--maildir",
+                           str(tmp_path), "--without", "FOO"], stderr=subprocess.PIPE,
+                          check=False).returncode == 64
+
+
 def test_pipelining(tmp_path, wire):
     with Sink(tmp_path / "mail", "--refuse-rcpt", "no@c") as sink:
         client = wire(sink)
         assert client.reply().startswith(b"220 ")
         lines = client.ask(b"EHLO c\r\n").split(b"\r\n")
         assert {line[4:].split(b" ")[0] for line in lines[1:-1]} == {
-            b"PIPELINING", b"SIZE", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"SMTPUTF8", b"DSN"}
+            b"PIPELINING", b"SIZE", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"SMTPUTF8", b"DSN", b"CHUNKING"}
         client.send(b"MAIL FROM:<a@b> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x\r\nRCPT TO:<No@c>\r\n"
                     b"RCPT TO:<yes@c> NOTIFY=NEVER ORCPT=rfc822;yes@c\r\nDATA\r\n")
         assert client.reply().startswith(b"250 2.1.0 ")

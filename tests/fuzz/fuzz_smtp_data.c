@@ -71,6 +71,43 @@ static void encode(struct slice content, struct slice pieces, struct bytes *wire
 	must(!wire->failed);
 }
 
+/* The same octets as BDAT brings them, in chunks of those sizes. */
+static void decode_chunks(
+    struct slice wire, struct slice pieces, struct bytes *content, struct smtp_data_decoder *d)
+{
+	struct bytes out = { 0 };
+	struct slice some;
+	size_t n;
+
+	smtp_chunk_decode_start(d);
+	for (size_t i = 0, at = 0; at < wire.n; i++, at += n) {
+		n = pieces.n > 0 ? (unsigned char)pieces.p[i % pieces.n] % 16u + 1 : wire.n;
+		bytes_clear(&out);
+		must(smtp_chunk_decode(d, slice_sub(wire, at, n), &out, &some) == 0);
+		(void)bytes_add(content, some);
+	}
+	must(smtp_chunk_decode_end(d, content) == 0);
+	must(d->wire_bytes == wire.n && !content->failed);
+	bytes_free(&out);
+}
+
+static void check_chunks(struct slice wire, struct slice pieces)
+{
+	struct bytes whole = { 0 }, parts = { 0 }, normal = { 0 };
+	struct smtp_data_decoder d, d2;
+
+	decode_chunks(wire, (struct slice){ 0 }, &whole, &d);
+	decode_chunks(wire, pieces, &parts, &d2);
+	must(slice_eq(bytes_slice(&whole), bytes_slice(&parts)));
+	must(d.bare_cr == d2.bare_cr && d.bare_lf == d2.bare_lf && d.nul == d2.nul);
+	normalise(wire, &normal);
+	/* But for its last line end, which chunks need not have. */
+	must(slice_starts(bytes_slice(&normal), bytes_slice(&whole)) && normal.n - whole.n <= 2);
+	bytes_free(&whole);
+	bytes_free(&parts);
+	bytes_free(&normal);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct slice pieces = slice_of(p, n < 4 ? 0 : 4),
@@ -100,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	normalise(wire, &normal);
 	must(slice_eq(bytes_slice(&back), bytes_slice(&normal)));
 
+	check_chunks(wire, pieces);
 	bytes_free(&whole);
 	bytes_free(&parts);
 	bytes_free(&encoded);

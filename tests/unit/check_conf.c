@@ -32,6 +32,21 @@ static const struct {
 	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"nowhere\" ] } } } }",
 	    "weir.json:1:54: /proxy/backends/default/servers/0: \"nowhere\" is no endpoint: write "
 	    "unix:PATH, HOST:PORT or [v6]:PORT" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"xclient\": { \"from\": "
+	  "[ \"192.0.2.1/24\" ] } } ] } }",
+	    "weir.json:1:77: /proxy/listen/0/xclient/from/0: \"192.0.2.1/24\" has bits set behind "
+	    "its prefix" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"unix:/x\", \"proxy_protocol\": { "
+	  "\"from\": "
+	  "[ \"0.0.0.0/0\" ] } } ] } }",
+	    "weir.json:1:39: /proxy/listen/0/address: proxy_protocol and xclient are for TCP: "
+	    "clients of a Unix socket have no address to trust them by" },
+	{ "{ \"proxy\": { \"bare_newline_exceptions\": [ { \"from\": [ \"::/0\" ] } ] } }",
+	    "weir.json:1:43: /proxy/bare_newline_exceptions/0: \"policy\" must be given: What "
+	    "holds for them in place of bare_newline." },
+	{ "{ \"proxy\": { \"dns\": { \"servers\": [ \"dns.test:53\" ] } } }",
+	    "weir.json:1:36: /proxy/dns/servers/0: must be ADDRESS, ADDRESS:PORT or [v6]:PORT, not "
+	    "\"dns.test:53\"" },
 	{ "{ \"proxi\": {} }", "weir.json:1:3: /proxi: unknown section (did you mean \"proxy\"?)" },
 	{ "{ \"log\": { \"level\": \"loud\" } }",
 	    "weir.json:1:21: /log/level: must be one of debug|info|warn|error, not \"loud\"" },

@@ -47,6 +47,30 @@ START_TEST(limits_over_workers)
 }
 END_TEST
 
+/* Behind a load balancer a session is counted before it is known whose it is. */
+START_TEST(client_known_later)
+{
+	struct shared *s = shared_new(NULL);
+	struct address a = client(1), b = client(2);
+	int x = shared_take_slot(s);
+
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(shared_enter(s, x, NULL, 4, 1), SHARED_WELCOME);
+	ck_assert_int_eq(shared_enter(s, x, NULL, 4, 1), SHARED_FULL);
+	ck_assert(shared_join(s, x, &a, 1));
+	ck_assert(!shared_join(s, x, &a, 1));
+	ck_assert(shared_join(s, x, &b, 1));
+	shared_part(s, x, &a);
+	ck_assert(shared_join(s, x, &a, 1));
+	shared_leave(s, x, &a);
+	ck_assert(shared_join(s, x, &a, 1));
+	shared_leave(s, x, NULL);
+	ck_assert(!shared_join(s, x, &a, 1));
+	ck_assert_uint_eq(shared_sum(s).sessions, 2);
+	shared_free(&s);
+}
+END_TEST
+
 START_TEST(many_clients)
 {
 	struct shared *s = shared_new(NULL);
@@ -75,6 +99,7 @@ int main(void)
 	TCase *tc = tcase_create("shared");
 
 	tcase_add_test(tc, limits_over_workers);
+	tcase_add_test(tc, client_known_later);
 	tcase_add_test(tc, many_clients);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

@@ -214,6 +214,78 @@ START_TEST(encodes_one_message)
 }
 END_TEST
 
+/* Chunks: content is what it is, but for line ends. */
+static const struct {
+	const char *why;
+	struct slice wire;
+	const char *content;
+	bool bare_cr, bare_lf;
+} chunks[] = {
+	{ "nothing", W(""), "", false, false },
+	{ "plain", W("a\r\nb\r\n"), "a\r\nb\r\n", false, false },
+	{ "W13 no line end", W("a\r\nb"), "a\r\nb", false, false },
+	{ "W66 dots", W(".\r\n..\r\n.x\r\n."), ".\r\n..\r\n.x\r\n.", false, false },
+	{ "W66 end of DATA", W("a\r\n.\r\nQUIT\r\n"), "a\r\n.\r\nQUIT\r\n", false, false },
+	{ "W02 LF . LF", W("a\n.\nb"), "a\r\n.\r\nb", false, true },
+	{ "W02 LF . CR LF", W("a\n.\r\nb"), "a\r\n.\r\nb", false, true },
+	{ "W02 CR . CR", W("a\r.\rb"), "a . b", true, false },
+	{ "W02 CR . LF", W("a\r.\nb"), "a .\r\nb", true, true },
+	{ "W02 CR LF . CR CR LF", W("\r\n.\r\r\n"), "\r\n. \r\n", true, false },
+	{ "W06 two CRs and LF", W("a\r\r\nb"), "a \r\nb", true, false },
+	{ "W06 CR at the very end", W("a\r"), "a ", true, false },
+	{ "W06 CRs alone", W("\r\r"), "  ", true, false },
+	{ "W06 bare LF first", W("\na"), "\r\na", false, true },
+};
+/* W67: the same wherever a chunk ends. */
+START_TEST(decodes_chunks)
+{
+	struct slice wire = chunks[_i].wire;
+
+	for (size_t cut = 0; cut <= wire.n; cut++) {
+		struct smtp_data_decoder d;
+		struct bytes out = { 0 }, whole = { 0 };
+		struct slice content;
+
+		smtp_chunk_decode_start(&d);
+		for (int part = 0; part < 2; part++) {
+			struct slice in = part == 0 ? slice_sub(wire, 0, cut)
+						    : slice_sub(wire, cut, wire.n);
+
+			bytes_clear(&out);
+			ck_assert_int_eq(smtp_chunk_decode(&d, in, &out, &content), 0);
+			(void)bytes_add(&whole, content);
+		}
+		ck_assert_int_eq(smtp_chunk_decode_end(&d, &whole), 0);
+		ck_assert_msg(slice_eq(bytes_slice(&whole), slice_z(chunks[_i].content)),
+		    "%s, cut at %zu: \"%s\"", chunks[_i].why, cut, whole.p);
+		ck_assert_int_eq(d.bare_cr, chunks[_i].bare_cr);
+		ck_assert_int_eq(d.bare_lf, chunks[_i].bare_lf);
+		ck_assert_uint_eq(d.wire_bytes, wire.n);
+		bytes_free(&out);
+		bytes_free(&whole);
+	}
+}
+END_TEST
+
+/* What needs no change is not copied. */
+START_TEST(plain_chunk_stays_where_it_is)
+{
+	struct slice in = SLICE("a\r\n.\r\nb"), content;
+	struct bytes out = { .max = 1 };
+	struct smtp_data_decoder d;
+
+	smtp_chunk_decode_start(&d);
+	ck_assert_int_eq(smtp_chunk_decode(&d, in, &out, &content), 0);
+	ck_assert_ptr_eq(content.p, in.p);
+	ck_assert_uint_eq(content.n, in.n);
+	ck_assert_int_eq(smtp_chunk_decode(&d, SLICE("a\nb"), &out, &content), -1);
+	ck_assert_uint_eq(out.n, 0);
+	ck_assert_uint_eq(d.wire_bytes, in.n);
+	ck_assert(!d.bare_lf);
+	bytes_free(&out);
+}
+END_TEST
+
 /* Long runs of what the fast path stops at must not cost their square. */
 START_TEST(hostile_runs_are_linear)
 {
@@ -242,6 +314,8 @@ int main(void)
 	tcase_add_test(tc, sees_nul_of_this_message_only);
 	tcase_add_test(tc, takes_nothing_when_out_fails);
 	tcase_add_loop_test(tc, encodes_one_message, 0, COUNT(encodings));
+	tcase_add_loop_test(tc, decodes_chunks, 0, COUNT(chunks));
+	tcase_add_test(tc, plain_chunk_stays_where_it_is);
 	tcase_add_loop_test(tc, hostile_runs_are_linear, 0, 6);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

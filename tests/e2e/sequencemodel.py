@@ -1,0 +1,381 @@
+"""sequencemodel - what weir-proxy may answer to a command, and what reaches the backend: the model
+that sequences.py holds against it. Letters are those of sequencepeers.py."""
+
+import dataclasses
+
+FILTER_CODES = {"r": 550, "t": 451, "4": 456, "5": 556, "1": 421, "S": 421}
+BACKEND_CODES = {"2": 250, "m": 250, "4": 457, "5": 557, "9": 451, "3": 451, "1": 451, "x": 451,
+                 "g": 451}
+FAILURE = {"tempfail": 451, "reject": 550, "accept": None, "quarantine": None}
+
+
+@dataclasses.dataclass
+class Transaction:
+    """One message as the client means it. filters: seven letters for each; backend: three."""
+    token: str
+    filters: list
+    backend: str
+    recipients: list = dataclasses.field(default_factory=list)  # those answered 250
+    discard: bool = False
+    broken: int = 0  # the backend's code for all that is left
+    begun: bool = False
+    replayed: bool = False
+    content: bytes = b""
+    asked: int = 0  # recipients so far, for their names
+
+    @property
+    def path(self):
+        return f"{self.token}_{'.'.join(self.filters)}_{self.backend}@client.test"
+
+
+@dataclasses.dataclass
+class Recipient:
+    path: str
+    filters: list
+    backend: str
+
+
+class FilterModel:
+    """What one filter says. An answer is None for "go on", "d" for discard, or a code."""
+
+    def __init__(self, which, on_failure, connect):
+        self.which, self.on_failure, self.connect, self.helo = which, on_failure, connect, None
+        self.open = self.connect_told = self.helo_told = self.excused = False
+        self.refused = None
+        self.reset()
+
+    def reset(self):
+        self.in_transaction = self.failed = self.no_more = False
+        self.verdict = "none"
+        self.first, self.edits = None, ""
+
+    def disconnect(self):
+        self.open = self.connect_told = self.helo_told = False
+
+    def fail(self, mail):
+        self.disconnect()
+        self.failed = self.in_transaction or mail
+        self.in_transaction = False
+        return FAILURE[self.on_failure] if self.failed else None
+
+    def quit(self):
+        self.reset()
+        self.disconnect()
+        self.excused = True
+
+    def judge(self, verdict):
+        self.in_transaction = False
+        self.verdict = verdict
+        return verdict
+
+    def known(self, event):
+        """(True, the answer) where nobody need be asked."""
+        if self.refused:
+            return True, self.refused
+        if self.excused:
+            return True, None
+        if event == "M":
+            return False, None
+        if event in "CHU":
+            return not self.open, None
+        if self.failed:
+            return True, FAILURE[self.on_failure]
+        if self.verdict != "none":
+            return True, self.verdict
+        return not self.in_transaction, None
+
+    def session(self, letter, mail):
+        """The answer at CONNECT or HELO, or "on"."""
+        if letter == "a":
+            self.disconnect()
+            self.excused = True
+            return None
+        if letter in FILTER_CODES:
+            self.disconnect()
+            self.refused = FILTER_CODES[letter]
+            return self.refused
+        if letter in "xg":
+            return self.fail(mail)
+        return "on"
+
+    def ask(self, event, letters):
+        """letters: of the event; seven of them for the end of the message (E)."""
+        if event == "M":
+            self.reset()
+        if event == "H":
+            self.helo, self.helo_told = letters, False
+        done, answer = self.known(event)
+        if done:
+            return answer
+        self.open = True
+        if not self.connect_told:
+            self.connect_told = True
+            answer = self.session(self.connect, event == "M")
+            if event == "C" or answer != "on":
+                return None if answer == "on" else answer
+        if not self.helo_told:
+            self.helo_told = True
+            answer = self.session(self.helo, event == "M")
+            if event == "H" or answer != "on":
+                return None if answer == "on" else answer
+        if event in "RU":
+            return self.single(event, letters)
+        self.in_transaction = True
+        return self.end(letters) if event == "E" else self.message(letters)
+
+    def single(self, event, letter):
+        if event == "R" and self.no_more:
+            return None
+        if letter in "xg":
+            answer = self.fail(False)
+            return answer if event == "R" else None
+        if letter == "a" and self.in_transaction:
+            return self.judge(None)
+        self.no_more |= letter == "s" and event == "R"
+        return "d" if letter == "d" and event == "R" else FILTER_CODES.get(letter)
+
+    def message(self, letter):
+        if letter in "xg":
+            return self.fail(False)
+        if letter in FILTER_CODES or letter == "d":
+            return self.judge("d" if letter == "d" else FILTER_CODES[letter])
+        return self.judge(None) if letter == "a" else None
+
+    def end(self, letters):
+        """Header, end of header, body and end, one after the other."""
+        for letter in letters[2:6]:
+            answer = self.message(letter)
+            if not self.in_transaction:
+                return answer
+        return self.judge(None)
+
+    def wants_edit(self, letters):
+        """Did it come as far as its own end of message, and was content?"""
+        return all(letter in "csp" for letter in letters[2:5]) and letters[5] in "casp"
+
+
+class Model:
+    """The session. run(step, more) gives the codes that may come, and takes the state on."""
+
+    def __init__(self, failures, connect):
+        self.filters = [FilterModel(i, f, connect[i]) for i, f in enumerate(failures)]
+        self.state, self.esmtp, self.closing = "START", True, False
+        self.introduced = False
+        self.refusal = None   # said at MAIL, of a filter at CONNECT or HELO
+        self.sticky = None    # the chain's: answers every question
+        self.tx = None
+        self.stored = []      # (transaction, recipients, edits) of what the backend has
+
+    # -- the chain --
+
+    def ask(self, event, letters):
+        """letters: one text for each filter. None, "d" or a code."""
+        if self.sticky:
+            return self.sticky
+        answer = None
+        for f, mine in zip(self.filters, letters):
+            answer = f.ask(event, mine)
+            if answer is not None:
+                break
+        if answer is not None and event in "CH":
+            self.sticky = answer
+            for f in self.filters:
+                f.quit()
+        elif answer is not None and event != "U" and (event != "R" or answer in ("d", 421)):
+            self.over()
+        if event == "E":
+            self.over()
+        return answer
+
+    def over(self):
+        for f in self.filters:
+            f.reset()
+
+    def reset(self):
+        self.over()
+        self.tx = None
+        if self.state != "START":
+            self.state = "READY"
+
+    def say(self, code, close=False):
+        self.closing |= close or code in (421, 521)
+        return {code}
+
+    # -- commands --
+
+    def run(self, step, more):
+        """step.more: input waits behind it."""
+        if step.last and more:
+            return self.say(554, True)
+        if step.verb and self.state != "START" and not self.esmtp and more and step.kind != "quit":
+            return self.say(554, True)
+        return getattr(self, step.kind)(step)
+
+    def fixed(self, step):
+        return self.say(step.code, step.close)
+
+    def rset(self, _):
+        self.reset()
+        return self.say(250)
+
+    def quit(self, _):
+        return self.say(221, True)
+
+    def unknown(self, step):
+        answer = self.ask("U", step.letters) if self.introduced and self.filters else None
+        return self.say(answer if answer not in (None, "d") else 500)
+
+    def hello(self, step):
+        self.reset()
+        self.esmtp = step.line[:4].upper() == b"EHLO"
+        answer = None
+        if self.filters and not self.introduced:
+            self.introduced = True
+            for f in self.filters:
+                f.open = True
+            answer = self.ask("C", [None] * len(self.filters))
+        if self.filters and answer is None:
+            answer = self.ask("H", step.letters)
+        self.refusal = answer
+        self.state = "READY"
+        return self.say(421 if answer == 421 else 250)
+
+    def mail(self, step):
+        if self.state != "READY":
+            return self.say(503)
+        if self.refusal is not None:
+            return self.say(self.refusal)
+        if step.code or (step.plain_code and not self.esmtp):
+            return self.say(step.code or step.plain_code)
+        answer = self.ask("M", [f[0] for f in step.tx.filters])
+        if answer not in (None, "d"):
+            self.over()
+            return self.say(answer)
+        self.tx, self.state = step.tx, "MAIL"
+        self.tx.discard = answer == "d"
+        return self.say(250)
+
+    def rcpt(self, step):
+        if self.state not in ("MAIL", "RCPT"):
+            return self.say(503)
+        if step.code:
+            return self.say(step.code)
+        answer = self.ask_rcpt(step)
+        if answer not in (None, "d"):
+            return self.say(answer)
+        self.tx.discard |= answer == "d"
+        if self.tx.discard:
+            self.state = "RCPT"
+            return self.say(250)
+        code = self.backend_rcpt(step.to)
+        if code == 250:
+            self.state = "RCPT"
+            self.tx.recipients.append(step.to.path)
+        return self.say(code)
+
+    def ask_rcpt(self, step):
+        if self.sticky:
+            return self.sticky
+        answer = None
+        for f, letter in zip(self.filters, step.to.filters):
+            if f.in_transaction and not f.no_more and f.first is None and letter != "x":
+                f.first = step.to.path
+            answer = f.ask("R", letter)
+            if answer is not None:
+                break
+        if answer in ("d", 421):
+            self.over()
+        return answer
+
+    def data(self, _):
+        if self.state == "MAIL":
+            return self.say(554)
+        if self.state != "RCPT":
+            return self.say(503)
+        if not self.tx.discard:
+            answer = self.ask("T", [f[1] for f in self.tx.filters])
+            if answer == "d":
+                self.tx.discard = True
+            elif answer is not None:
+                self.reset()
+                return self.say(answer)
+        self.state = "DATA"
+        return self.say(354)
+
+    # -- the backend --
+
+    def once(self, letter):
+        """What "o" comes to: the one second chance of a transaction."""
+        if letter != "o":
+            return letter
+        fresh, self.tx.replayed = not self.tx.replayed, True
+        return "2" if fresh else "x"
+
+    def backend_rcpt(self, to):
+        tx = self.tx
+        if not tx.broken and not tx.begun:
+            tx.begun = True
+            letter = self.once(tx.backend[0])
+            if letter not in "2m":
+                tx.broken = BACKEND_CODES[letter]
+        if tx.broken:
+            return tx.broken
+        letter = self.once(to.backend)
+        if letter in "1xg":
+            tx.broken = 451
+        return BACKEND_CODES[letter]
+
+    def content(self, step):
+        """The dot: the final reply."""
+        tx = self.tx
+        tx.content = step.content
+        codes = self.verdict(step)
+        self.reset()
+        for code in codes:
+            self.say(code)
+        return codes
+
+    def verdict(self, step):
+        tx = self.tx
+        if step.code:
+            return {step.code}
+        if tx.discard:
+            return {250}
+        recipients, edits = list(tx.recipients), ""
+        if self.filters:
+            answer = None
+            for f, letters in zip(self.filters, tx.filters):
+                at_end = f.in_transaction and not self.sticky
+                first = f.first
+                answer = self.sticky or f.ask("E", letters)
+                if answer is not None:
+                    break
+                if at_end and f.wants_edit(letters):
+                    edits += letters[6]
+                    if letters[6] in "+P":
+                        recipients.append(f"{tx.token}r9{f.which}_{'.'.join(tx.filters)}_"
+                                          f"{'25'[letters[6] == 'P']}@mx.test")
+                    if letters[6] == "D" and first in recipients:
+                        recipients.remove(first)
+            self.over()
+            if answer == "d" or (answer is None and not recipients):
+                return {250}
+            if answer is not None:
+                return {answer}
+        return self.send(recipients, edits)
+
+    def send(self, recipients, edits):
+        tx = self.tx
+        if tx.broken:
+            return {tx.broken}
+        if "P" in edits:
+            return {557}
+        letter = self.once(tx.backend[1])
+        if letter == "e":
+            return {457, 451}
+        if letter not in "2m":
+            return {BACKEND_CODES[letter]}
+        letter = tx.backend[2]
+        if letter in "2mw":
+            self.stored.append((tx, recipients, edits))
+        return {451} if letter in "wo" else {BACKEND_CODES[letter]}

@@ -1,0 +1,446 @@
+"""sequences - random sessions against weir-proxy, by a seed: commands in and out of order, alone and
+pipelined, with filters and a backend that refuse, fail and edit at random (sequencepeers.py), held
+against a model of what may be answered (sequencemodel.py)."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+
+from sequencemodel import Model, Recipient, Transaction
+from sequencepeers import FILTER_LETTERS
+
+SECONDS = 30
+LIMIT = 6000  # octets of a message
+SMUGGLE = [b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n", b"\r\n\x00.\r\n",
+           b"\r\n.\n", b"\r\n.\r", b"\r\n.\x00\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n"]
+
+
+# ---- what is sent --------------------------------------------------------------------------------
+
+@dataclasses.dataclass
+class Step:
+    """One command line, or one message's content. kind: the model's method for it. last: nothing
+    may wait behind it. verb: a command that is known."""
+    kind: str
+    line: bytes
+    code: int = 0
+    plain_code: int = 0  # after HELO
+    close: bool = False
+    last: bool = False
+    verb: bool = True
+    letters: str = ""
+    tx: Transaction = None
+    to: Recipient = None
+    content: bytes = b""
+
+    @property
+    def wire(self):
+        if self.kind == "content":
+            return self.content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+        return self.line + b"\r\n"
+
+
+def fixed(line, code, close=False, last=False, verb=True):
+    return Step("fixed", line, code, close=close, last=last, verb=verb)
+
+
+# Commands that change nothing, whatever the state.
+IDLE = [
+    fixed(b"NOOP", 250, last=True), fixed(b"noop with words", 250, last=True),
+    fixed(b"HELP", 214), fixed(b"VRFY someone", 252, last=True), fixed(b"VRFY", 501, last=True),
+    fixed(b"EXPN list", 502, last=True), fixed(b"ETRN x", 502, last=True),
+    fixed(b"TURN", 502, last=True), fixed(b"DATA x", 501, last=True), fixed(b"RSET x", 501),
+    fixed(b"QUIT x", 501, verb=False), fixed(b"EHLO", 501, last=True), fixed(b"EHLO a b", 501, last=True),
+    fixed(b"", 500, verb=False), fixed(b"NOOP \xff", 500, verb=False),
+    fixed(b"NOOP " + b"x" * 5000, 500, verb=False), fixed(b"NO\0OP", 500, verb=False),
+    fixed(b"NOOP\nNOOP", 500, verb=False), fixed(b"RSET\rRSET", 500, verb=False),
+]
+ENDS = [
+    fixed(b"GET / HTTP/1.1", 221, True, verb=False), fixed(b"Subject: x", 221, True, verb=False),
+    fixed(b".", 221, True, verb=False), fixed(b"\x01\x02", 221, True, verb=False),
+]
+BAD_MAIL = [(b"MAIL", 501), (b"MAIL FROM:", 501), (b"MAIL FROM:<a@x", 501), (b"MAIL TO:<a@x>", 501),
+            (b"MAIL FROM:<a@x> SIZE=9999999", 552), (b"MAIL FROM:<a@x> FOO=1", 555),
+            (b"MAIL FROM:<a@x> BODY=9", 501), (b"MAIL FROM:<\xc3\xbc@x>", 553)]
+BAD_RCPT = [(b"RCPT", 501), (b"RCPT TO:<>", 501), (b"RCPT TO:<b@@x>", 501),
+            (b"RCPT TO:<b@x> FOO=1", 555)]
+# With the code after HELO, which offers no extension.
+PARAMETERS = [(b"", 0), (b"", 0), (b"", 0), (b" SIZE=1000", 0), (b" BODY=8BITMIME", 554),
+              (b" RET=HDRS ENVID=e", 555), (b" SMTPUTF8", 553)]
+
+
+class Author:
+    """Writes one session's commands."""
+
+    def __init__(self, seed, filters):
+        self.random, self.seed, self.filters = random.Random(seed), seed, filters
+        self.messages = 0
+        # Most sessions have peers that do as they should.
+        self.trouble = self.random.choice([0, 0.03, 0.15])
+
+    def letter(self, letters, good):
+        return self.random.choice(letters) if self.random.random() < self.trouble else good
+
+    def filter_letters(self, count):
+        return [self.letter(FILTER_LETTERS, "c") for _ in range(count)]
+
+    def connect(self):
+        return self.filter_letters(2)
+
+    def hello(self):
+        letters = "".join(self.filter_letters(self.filters))
+        verb = self.random.choice([b"EHLO", b"EHLO", b"EHLO", b"ehlo", b"HELO"])
+        return Step("hello", verb + b" " + letters.encode() + b".test", last=True, letters=letters)
+
+    def transaction(self, clean=False):
+        self.messages += 1
+        tx = Transaction(f"t{self.seed}x{self.messages}", ["ccccccc"] * self.filters, "222")
+        tx.filters = ["cccccc-"] * self.filters
+        if not clean:
+            tx.filters = ["".join(self.filter_letters(6)) + self.letter("hb+PDf", "-")
+                          for _ in range(self.filters)]
+            tx.backend = "".join([self.letter("m45931oxg", "2"),
+                                  self.letter("m45931oxge", "2"),
+                                  self.letter("m45931oxgw", "2")])
+        return tx
+
+    def mail(self, clean=False):
+        if not clean and self.random.random() < 0.1:
+            line, code = self.random.choice(BAD_MAIL)
+            return Step("mail", line, code)
+        tx = self.transaction(clean)
+        parameters, plain_code = (b"", 0) if clean else self.random.choice(PARAMETERS)
+        return Step("mail", b"MAIL FROM:<" + tx.path.encode() + b">" + parameters, tx=tx,
+                    plain_code=plain_code)
+
+    def rcpt(self, tx, clean=False):
+        if tx is None or (not clean and self.random.random() < 0.1):
+            line, code = self.random.choice(BAD_RCPT)
+            return Step("rcpt", line, code)
+        tx.asked += 1
+        filters = self.filter_letters(self.filters) if not clean else ["c"] * self.filters
+        backend = "2" if clean else self.letter("m45931oxg", "2")
+        path = f"{tx.token}r{tx.asked}_{'.'.join(filters)}_{backend}@mx.test"
+        return Step("rcpt", b"RCPT TO:<" + path.encode() + b">",
+                    to=Recipient(path, filters, backend))
+
+    def data(self):
+        return Step("data", b"DATA", last=True)
+
+    def rset(self):
+        return Step("rset", b"RSET")
+
+    def unknown(self):
+        letters = "".join(self.filter_letters(self.filters))
+        return Step("unknown", b"XFOO " + letters.encode() if letters else b"XFOO", verb=False,
+                    letters=letters)
+
+    def idle(self):
+        return self.random.choice(IDLE)
+
+    def content(self, tx):
+        text = b"Subject: %s\r\nX-Folded: a\r\n b\r\n\r\n" % tx.token.encode()
+        kind = self.random.choice("nnnnndsbl")
+        if kind == "n":
+            text += b"line of %s\r\n" % tx.token.encode() * self.random.randint(1, 20)
+        elif kind == "d":
+            text += b".\r\n..\r\n.x\r\n\r\n.\r\n"
+        elif kind == "s":
+            text += b"first" + self.random.choice(SMUGGLE) + (
+                b"MAIL FROM:<evil@x>\r\nRCPT TO:<evil@mx.test>\r\nDATA\r\nevil\r\n")
+        elif kind == "b":
+            return Step("content", b"", 552, verb=False, content=text + b"x" * LIMIT + b"\r\n")
+        else:
+            return Step("content", b"", 554, verb=False,
+                        content=b"Received: x\r\n" * 51 + text + b"b\r\n")
+        return Step("content", b"", verb=False, content=text)
+
+    def next(self, state, tx):
+        """One step for a session in that state."""
+        roll = self.random.random()
+        if roll < 0.015:
+            return self.random.choice(ENDS)
+        if roll < 0.03:
+            return Step("quit", b"QUIT")
+        if roll < 0.10:
+            return self.idle()
+        if roll < 0.13:
+            return self.unknown()
+        if roll < 0.17:  # out of order, as often as not
+            return self.random.choice([self.hello, self.rset, self.data, self.mail,
+                                       lambda: self.rcpt(tx)])()
+        if state == "START":
+            return self.hello()
+        if state == "READY":
+            return self.mail()
+        if state == "MAIL" or self.random.random() < 0.4:
+            return self.rcpt(tx)
+        return self.data()
+
+    def group(self, state, tx):
+        """Steps that go out together, as the session would stand if all were accepted."""
+        steps = [self.next(state, tx)]
+        if self.random.random() < 0.4:
+            return steps
+        for _ in range(self.random.randint(1, 5)):
+            if steps[-1].last and self.random.random() < 0.97:
+                break
+            step = steps[-1]
+            if step.kind == "mail" and not step.code and state == "READY":
+                state, tx = "MAIL", step.tx
+            elif step.kind == "rcpt" and not step.code and state == "MAIL":
+                state = "RCPT"
+            elif step.kind in ("hello", "rset", "content") and state != "START":
+                state, tx = "READY", None
+            steps.append(self.next(state, tx))
+        return steps
+
+    def proof(self):
+        """After a final reply: nothing is left (W70), and a clean transaction gets through."""
+        stray = Recipient(f"t{self.seed}x0r1_{'.'.join('c' * self.filters)}_2@mx.test",
+                          ["c"] * self.filters, "2")
+        yield [Step("rcpt", b"RCPT TO:<" + stray.path.encode() + b">", to=stray), self.data()]
+        if self.random.random() < 0.5:
+            mail = self.mail(True)
+            yield [mail, self.rcpt(mail.tx, True), self.rcpt(mail.tx, True), self.data()]
+
+
+# ---- the client ----------------------------------------------------------------------------------
+
+class Failure(AssertionError):
+    pass
+
+
+class Wire(asyncio.Protocol):
+    """A client's socket: send, and whole replies; b"" at the end."""
+
+    def __init__(self):
+        self.input, self.ended, self.waiter, self.transport = b"", False, None, None
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def wake(self):
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def data_received(self, data):
+        self.input += data
+        self.wake()
+
+    def connection_lost(self, _):
+        self.ended = True
+        self.wake()
+
+    async def reply(self):
+        while True:
+            found = re.match(rb"(?:\d\d\d-[^\n]*\n)*\d\d\d(?: [^\n]*)?\n", self.input)
+            if found:
+                self.input = self.input[found.end():]
+                return found.group()
+            if self.ended:
+                return self.input
+            self.waiter = asyncio.get_running_loop().create_future()
+            await asyncio.wait_for(self.waiter, SECONDS)
+
+
+def check_reply(octets, step):
+    """W52, W53."""
+    lines = octets.split(b"\r\n")[:-1]
+    greeting = step is None or (step.kind == "hello" and octets.startswith(b"250"))
+    code = octets[:3]
+    enhanced = rb"" if greeting or code[:1] == b"3" else rb"%c\.\d{1,3}\.\d{1,3} " % code[0]
+    for n, line in enumerate(lines):
+        mark = b" " if n == len(lines) - 1 else b"-"
+        if not re.fullmatch(code + mark + enhanced + rb"[\x20-\x7e]*", line) or len(line) > 510:
+            raise Failure(f"a reply that is not well-formed: {octets!r}")
+
+
+class Session:
+    """One seed's session. transcript: what was said, for a report."""
+
+    def __init__(self, seed, proxy, failures):
+        self.seed, self.proxy = seed, proxy
+        self.author = Author(seed, len(failures))
+        connect = self.author.connect()
+        self.address = "127.0." + ".".join(str(FILTER_LETTERS.index(c)) for c in connect)
+        self.model = Model(failures, connect)
+        self.transcript, self.wire, self.doubtful = [], None, None
+
+    async def answer(self, step, more):
+        """One step's reply against the model. False when the session is over."""
+        allowed = self.model.run(step, more)
+        got = await self.wire.reply()
+        self.transcript.append((step.wire[:200], got, sorted(allowed), self.model.state))
+        if int(got[:3] or 0) not in allowed:
+            raise Failure(f"{got!r} to {step.wire[:200]!r}, not one of {sorted(allowed)}")
+        check_reply(got, step)
+        if not self.model.closing:
+            return True
+        rest = await self.wire.reply()
+        if rest:
+            raise Failure(f"{rest!r} behind the last reply {got!r}")
+        return False
+
+    async def send(self, octets, whole=False):
+        """At once, or in two pieces."""
+        if len(octets) > 1 and not whole and self.author.random.random() < 0.1:
+            cut = self.author.random.randrange(1, len(octets))
+            self.wire.transport.write(octets[:cut])
+            await asyncio.sleep(0.001)
+            octets = octets[cut:]
+        self.wire.transport.write(octets)
+
+    async def group(self, steps):
+        """False when the session is over."""
+        # Whether more waits behind a command is part of the answer: no luck may decide that.
+        illegal = any(step.last for step in steps[:-1]) or not self.model.esmtp
+        await self.send(b"".join(step.wire for step in steps), illegal)
+        for n, step in enumerate(steps):
+            if not await self.answer(step, n + 1 < len(steps)):
+                return False
+        return True
+
+    async def content(self):
+        """The content, now and then with commands behind it; then the proof that nothing is
+        left."""
+        author, tx = self.author, self.model.tx
+        if author.random.random() < 0.02:
+            self.doubtful = tx.token
+            await self.send(author.content(tx).wire[:-author.random.randint(1, 5)])
+            return False
+        proof = author.proof()
+        steps = [author.content(tx)]
+        if author.random.random() < 0.3:
+            steps += next(proof)
+        if not await self.group(steps):
+            return False
+        for more in proof:
+            if not await self.group(more):
+                return False
+        if self.model.state == "DATA":
+            return await self.group([author.content(self.model.tx)])
+        return True
+
+    async def talk(self):
+        if not check_banner(await self.wire.reply()):
+            raise Failure("no greeting")
+        for _ in range(self.author.random.randint(3, 8)):
+            if not await self.group(self.author.group(self.model.state, self.model.tx)):
+                return
+            while self.model.state == "DATA":
+                if not await self.content():
+                    return
+        if self.author.random.random() < 0.5:
+            await self.group([Step("quit", b"QUIT")])
+
+    async def run(self):
+        loop = asyncio.get_running_loop()
+        _, self.wire = await loop.create_connection(Wire, *self.proxy,
+                                                    local_addr=(self.address, 0))
+        try:
+            await self.talk()
+        finally:
+            if self.author.random.random() < 0.3:
+                self.wire.transport.abort()
+            else:
+                self.wire.transport.close()
+
+    def report(self):
+        lines = [f"seed {self.seed}, client {self.address}"]
+        for sent, got, allowed, state in self.transcript:
+            lines.append(f"  C: {sent!r}\n  S: {got!r}  expected {allowed}, then {state}")
+        return "\n".join(lines)
+
+
+def check_banner(octets):
+    check_reply(octets, None)
+    return octets.startswith(b"220 ")
+
+
+# ---- the backend's side --------------------------------------------------------------------------
+
+def check_stored(sessions, records):
+    """Every 250 to a dot is one message at the backend, with its own envelope and content; nothing
+    else is there."""
+    by_token = {}
+    for reverse, recipients, content in records:
+        token = reverse.partition("_")[0].removesuffix("f")
+        by_token.setdefault(token, []).append((reverse, recipients, content))
+    for session in sessions:
+        try:
+            for tx, recipients, edits in session.model.stored:
+                check_message(tx, recipients, edits, by_token.pop(tx.token, []))
+        except Failure as failure:
+            raise Failure(f"{failure}\n{session.report()}") from None
+    if by_token:
+        token, found = by_token.popitem()
+        culprit = [s.report() for s in sessions if token.startswith(f"t{s.seed}x")]
+        raise Failure(f"nobody was told 250 for {found}\n" + "\n".join(culprit))
+
+
+def check_message(tx, recipients, edits, found):
+    if len(found) != 1:
+        raise Failure(f"{len(found)} messages of {tx.token} at the backend, not one")
+    reverse, stored_recipients, content = found[0]
+    if reverse.partition("_")[0] != tx.token + ("f" if "f" in edits else ""):
+        raise Failure(f"the reverse path of {tx.token} is {reverse}")
+    if sorted(recipients) != sorted(stored_recipients):
+        raise Failure(f"recipients of {tx.token} are {stored_recipients}, not {recipients}")
+    if set(re.findall(r"t\d+x\d+", content)) != {tx.token}:
+        raise Failure(f"content of {tx.token}: {content!r}")
+    if ("X-Token: " in content) != ("h" in edits) or ("\r\n\r\nnew t" in content) != ("b" in edits):
+        raise Failure(f"edits {edits!r} of {tx.token} in {content!r}")
+    if re.search(r"(?<!\r)\n|\r(?!\n)", content):
+        raise Failure(f"a CR or LF stands alone in {content!r}")
+    text = tx.content.decode("latin-1")
+    if not re.search(r"(?<!\r)\n|\r(?!\n)", text) and not set("hb") & set(edits) \
+            and not content.replace("\r\n..", "\r\n.").endswith(text):
+        raise Failure(f"content of {tx.token} is {content!r}, not {text!r}")
+
+
+class Peers:
+    """The backend and the filters; use it with `with`."""
+
+    def __enter__(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.process = subprocess.Popen([sys.executable, os.path.join(here, "sequencepeers.py")],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ports = [int(n) for n in self.process.stdout.readline().split()]
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+    async def records(self):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[0], limit=2 ** 28)
+        writer.write(b"\n")
+        answer = json.loads(await reader.readline())
+        writer.close()
+        return answer
+
+
+async def play(proxy, failures, peers, seeds, parallel):
+    """Run the sessions of all seeds; the number of messages that got through."""
+    queue, done = list(reversed(seeds)), []
+
+    async def player():
+        while queue:
+            session = Session(queue.pop(), proxy, failures)
+            done.append(session)
+            try:
+                await session.run()
+            except (Failure, asyncio.TimeoutError, OSError) as failure:
+                raise Failure(f"{failure!r}\n{session.report()}") from None
+
+    await asyncio.gather(*[player() for _ in range(parallel)])
+    check_stored(done, await peers.records())
+    return sum(len(s.model.stored) for s in done)

@@ -1,0 +1,36 @@
+"""Random command sequences against weir-proxy, with filters and a backend that misbehave at random:
+W70-W75 after each final reply, W52 and W53 of every reply, one reply for each command in order, and
+what the backend has is what was answered 250. Each number is a session that is always the same.
+    WEIR_SEQUENCES=50000        so many sessions of each kind instead
+    WEIR_SEQUENCES_FROM=7       beginning with that number: with WEIR_SEQUENCES=1 a single one"""
+
+import asyncio
+import os
+
+import pytest
+
+from proxylib import Proxy
+from sequences import LIMIT, Peers, play
+
+COUNT = int(os.environ.get("WEIR_SEQUENCES", "600"))
+FIRST = int(os.environ.get("WEIR_SEQUENCES_FROM", "1"))
+BATCH, PARALLEL = 500, 4
+KINDS = {"no filter": [], "one filter": ["tempfail"], "two filters": ["reject", "accept"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_w70_w71_w72_w73_w74_sequences(tmp_path, kind):
+    failures = KINDS[kind]
+    with Peers() as peers:
+        filters = [{"name": f"f{n}", "socket": f"inet:127.0.0.1:{peers.ports[2 + n]}",
+                    "on_failure": failure} for n, failure in enumerate(failures)]
+        limits = {"message_bytes": LIMIT, "header_bytes": LIMIT, "errors_soft": 1000000,
+                  "errors_hard": 1000000, "junk_commands": 1000000}
+        with Proxy(tmp_path, f"127.0.0.1:{peers.ports[1]}", filters=filters, limits=limits,
+                   log={"level": "info"}) as proxy:
+            stored = 0
+            for n in range(FIRST, FIRST + COUNT, BATCH):
+                seeds = list(range(n, min(n + BATCH, FIRST + COUNT)))
+                stored += asyncio.run(play((proxy.host, proxy.port), failures, peers, seeds,
+                                           PARALLEL))
+            assert stored > COUNT // 4 or COUNT < 10
