@@ -32,6 +32,11 @@ static void check_listener(
 	if (!known)
 		json_finding(f, FINDING_ERROR, &s->file, pointer, false,
 		    "must be off, relay, sasl or dovecot:PATH, not \"%s\"", l->auth);
+	/* TLS may end in front of us, where others are trusted to say so. */
+	if (strcmp(l->auth, "off") != 0 && l->tls == LISTEN_TLS_OFF && !l->auth_plaintext &&
+	    l->proxy_from.n == 0)
+		json_finding(f, FINDING_WARNING, &s->file, pointer, false,
+		    "is never offered: logins need TLS here (see tls, and auth_plaintext)");
 	buf_add(&b, SLICE("_required"));
 	if (l->auth_required && strcmp(l->auth, "off") == 0)
 		json_finding(f, FINDING_ERROR, &s->file, pointer, false,

@@ -122,7 +122,7 @@ weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT
 
 check_PROGRAMS += check_auth check_penalties
 check_auth_SOURCES = tests/unit/check_auth.c tests/unit/unit.h proxy/auth/base64.c proxy/auth/bearer.c \
-	proxy/auth/dovecot.c proxy/auth/mechanism.c
+	proxy/auth/dovecot.c proxy/auth/introspection.c proxy/auth/mechanism.c
 check_auth_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/control/penalties.c
 check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
@@ -160,6 +160,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_sasl.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/dovecot/answers \
 	tests/fuzz/corpus/dovecot/handshake \

@@ -211,6 +211,17 @@ static void on_step_timeout(evutil_socket_t fd, short what, void *arg)
 	helper_lost(arg, "a login takes too long");
 }
 
+/* In a child: the other helpers are none of his business. */
+static void close_sockets(const struct sasl_pool *p)
+{
+	for (int i = 0; i < POOL_KINDS; i++) {
+		struct helper *h;
+
+		TAILQ_FOREACH(h, &p->kinds[i].helpers, link)
+		close(stream_fd(h->stream));
+	}
+}
+
 /* In the child. */
 static void become_helper(struct sasl_pool *p, pid_t parent, int fd)
 {
@@ -224,6 +235,7 @@ static void become_helper(struct sasl_pool *p, pid_t parent, int fd)
 	(void)signal(SIGUSR1, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	close_sockets(p);
 	p->events->in_helper(p->arg);
 	_exit(sasl_helper_run(p->settings, fd));
 }
@@ -665,15 +677,5 @@ void sasl_pool_reaped(struct sasl_pool *p, pid_t pid)
 		TAILQ_FOREACH(h, &p->kinds[i].helpers, link)
 		if (h->pid == pid)
 			h->pid = 0;
-	}
-}
-
-void sasl_pool_close(const struct sasl_pool *p)
-{
-	for (int i = 0; i < POOL_KINDS; i++) {
-		struct helper *h;
-
-		TAILQ_FOREACH(h, &p->kinds[i].helpers, link)
-		close(stream_fd(h->stream));
 	}
 }

@@ -48,7 +48,5 @@ void sasl_task_cancel(struct sasl_pool *p, void *client, uint32_t id);
 void sasl_task_cancel_all(struct sasl_pool *p, void *client);
 /* A child is no more: its number may be another's from here on. */
 void sasl_pool_reaped(struct sasl_pool *p, pid_t pid);
-/* In a child: close what the pool has open. */
-void sasl_pool_close(const struct sasl_pool *p);
 
 #endif

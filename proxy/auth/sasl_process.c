@@ -200,7 +200,6 @@ static void in_helper(void *arg)
 	close(p->listener);
 	TAILQ_FOREACH(c, &p->clients, link)
 	close(stream_fd(c->stream));
-	sasl_pool_close(p->pool);
 }
 
 static const struct sasl_pool_events pool_events = {

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+import http.server
+import json
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.parse
 
 DOVECOT = "/usr/sbin/dovecot"
 
@@ -254,3 +257,73 @@ class AuthScript:
     def __exit__(self, *exception):
         if os.path.exists(self.path):
             self.stop()
+
+
+class Saslauthd:
+    """A stand-in for saslauthd (its protocol: four counted texts in, one out), so that a test can have it slow
+    or dead. check(login, password, service, realm) gives b"OK" or b"NO", or None to hang up."""
+
+    def __init__(self, folder, check):
+        self.path, self.check = os.path.join(str(folder), "mux"), check
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(50)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as file:
+            texts = [file.read(int.from_bytes(file.read(2), "big")) for _ in range(4)]
+            answer = self.check(*texts)
+            try:
+                if answer is not None:
+                    connection.sendall(len(answer).to_bytes(2, "big") + answer)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Introspection:
+    """A stand-in for a token introspection endpoint (RFC 7662): answer(token) gives the status and the JSON
+    value. What was asked stands in `asked`: path, headers, form."""
+
+    def __init__(self, answer):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                asked.append((self.path, dict(self.headers), form))
+                status, value = answer(form["token"][0])
+                body = value if isinstance(value, bytes) else json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/introspect"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.server.shutdown()
+        self.server.server_close()

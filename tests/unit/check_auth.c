@@ -4,6 +4,7 @@
 
 #include "proxy/auth/base64.h"
 #include "proxy/auth/dovecot.h"
+#include "proxy/auth/introspect.h"
 #include "proxy/auth/mechanism.h"
 
 /* ---- base64 ------------------------------------------------------------------------------- */
@@ -145,6 +146,45 @@ START_TEST(reads_bearer)
 }
 END_TEST
 
+/* ---- introspection ------------------------------------------------------------------------ */
+
+static const struct {
+	const char *json, *claim;
+	enum token result;
+	const char *login;
+} answers[] = {
+	{ "{\"active\":true,\"username\":\"anna\"}", "username", TOKEN_GOOD, "anna" },
+	{ "{\"active\":true,\"email\":\"anna@x\",\"username\":\"a\"}", "email", TOKEN_GOOD,
+	    "anna@x" },
+	{ "{\"active\":true,\"username\":\"anna\",\"exp\":1001}", "username", TOKEN_GOOD, "anna" },
+	{ "{\"active\":true,\"username\":\"anna\",\"exp\":1000}", "username", TOKEN_BAD, "" },
+	{ "{\"active\":true,\"username\":\"anna\",\"exp\":999.5}", "username", TOKEN_BAD, "" },
+	{ "{\"active\":false}", "username", TOKEN_BAD, "" },
+	{ "{\"active\":\"true\",\"username\":\"anna\"}", "username", TOKEN_TROUBLE, "" },
+	{ "{\"username\":\"anna\"}", "username", TOKEN_TROUBLE, "" },
+	{ "{\"active\":true}", "username", TOKEN_TROUBLE, "" },
+	{ "{\"active\":true,\"username\":5}", "username", TOKEN_TROUBLE, "" },
+	{ "{\"active\":true,\"username\":\"\"}", "username", TOKEN_TROUBLE, "" },
+	{ "{\"active\":true,\"username\":\"a\\u0000b\"}", "username", TOKEN_TROUBLE, NULL },
+	{ "[true]", "username", TOKEN_TROUBLE, "" },
+	{ "{\"active\":true", "username", TOKEN_TROUBLE, "" },
+	{ "", "username", TOKEN_TROUBLE, "" },
+};
+
+START_TEST(reads_introspection)
+{
+	char text[LOGIN_MAX + 1] = "";
+	struct buf b = BUF_ON(text);
+	struct err e;
+
+	ck_assert_int_eq(
+	    introspection_read(slice_z(answers[_i].json), answers[_i].claim, 1000, &b, &e),
+	    answers[_i].result);
+	if (answers[_i].login != NULL)
+		ck_assert_str_eq(text, answers[_i].login);
+}
+END_TEST
+
 /* ---- the Dovecot protocol ----------------------------------------------------------------- */
 
 static const struct {
@@ -224,6 +264,7 @@ int main(void)
 	tcase_add_loop_test(tc, tells_who, 0, COUNT(logins));
 	tcase_add_test(tc, lists);
 	tcase_add_loop_test(tc, reads_bearer, 0, COUNT(bearers));
+	tcase_add_loop_test(tc, reads_introspection, 0, COUNT(answers));
 	tcase_add_loop_test(tc, reads_line, 0, COUNT(lines));
 	tcase_add_test(tc, reads_fields);
 	suite_add_tcase(s, tc);
