@@ -2,7 +2,21 @@
 EXTRA_DIST += \
 	bench/README.md \
 	bench/accuracy \
+	bench/connect \
 	bench/filter \
+	bench/growth \
+	bench/idle \
+	bench/instructions \
+	bench/latency \
+	bench/lib/bench.py \
+	bench/lib/peers/__init__.py \
+	bench/lib/peers/common.py \
+	bench/lib/peers/haproxy.py \
+	bench/lib/peers/haraka.py \
+	bench/lib/peers/nginx.py \
+	bench/lib/peers/postfix.py \
+	bench/lib/peers/weir.py \
+	bench/lib/processes.py \
 	bench/relay
 EXTRA_PROGRAMS = bench/bayes_driver bench/load bench/sink
 bench_bayes_driver_SOURCES = bench/bayes_driver.c

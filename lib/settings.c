@@ -125,6 +125,21 @@ static void check_dns(const struct settings *s, struct findings *f)
 	}
 }
 
+/* Who is trusted to say for whom he speaks says what he likes. */
+static void check_trust(const struct settings *s, size_t listener, const char *setting,
+    const struct conf_networks *from, struct findings *f)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		char pointer[96];
+
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/%s/from/%zu", listener,
+		    setting, i);
+		if (from->v[i].prefix == 0)
+			json_finding(f, FINDING_WARNING, &s->file, pointer, false,
+			    "everybody may say who he is: name the networks of those you trust");
+	}
+}
+
 /* Without an address there is nobody to trust. */
 static void check_listeners(const struct settings *s, struct findings *f)
 {
@@ -133,6 +148,8 @@ static void check_listeners(const struct settings *s, struct findings *f)
 	for (size_t i = 0; i < s->proxy.listen.n; i++) {
 		char pointer[64];
 
+		check_trust(s, i, "proxy_protocol", &l[i].proxy_from, f);
+		check_trust(s, i, "xclient", &l[i].xclient_from, f);
 		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/address", i);
 		if (l[i].address.local && (l[i].proxy_from.n > 0 || l[i].xclient_from.n > 0))
 			json_finding(f, FINDING_ERROR, &s->file, pointer, false,

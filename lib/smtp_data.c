@@ -104,6 +104,7 @@ static bool decode_octet(struct smtp_data_decoder *d, char c, struct bytes *out)
 	enter(d, step->next);
 	d->bare_cr |= (step->flags & BARE_CR) != 0;
 	d->bare_lf |= (step->flags & BARE_LF) != 0;
+	d->bare += (step->flags & (BARE_CR | BARE_LF)) != 0;
 	d->lines += (step->flags & LINE) != 0;
 	return (step->out[0] == '\0' || bytes_add(out, slice_z(step->out))) &&
 	    ((step->flags & SELF) == 0 || bytes_addc(out, c));
@@ -190,6 +191,7 @@ int smtp_chunk_decode_end(struct smtp_data_decoder *d, struct bytes *out)
 		return 0;
 	d->state = IN_LINE;
 	d->bare_cr = true;
+	d->bare++;
 	return bytes_addc(out, ' ') ? 0 : -1;
 }
 

@@ -172,6 +172,14 @@ void exam_tls(struct exam *x, struct slice version, struct slice cipher)
 	x->client.tls_cipher = KEEP(x, tls_cipher, cipher);
 }
 
+void exam_findings(struct exam *x, struct slice words, bool at_end)
+{
+	x->client.findings = words.p != NULL ? KEEP(x, findings, words) : words;
+	if (!at_end)
+		x->client.findings_at_mail = words.p != NULL ? KEEP(x, findings_at_mail, words)
+							     : words;
+}
+
 /* ---- envelope ---------------------------------------------------------------------------- */
 
 static struct slice lower_copy(struct arena *a, struct slice s)

@@ -51,6 +51,9 @@ struct client {
 	struct slice name; /* verified reverse name, "" if none */
 	struct slice listener, tls_version, tls_cipher, auth_user, auth_mechanism;
 	struct slice helo;
+	/* What weir-proxy found wrong with the client's SMTP: words with commas between. .p NULL
+	 * where whoever is in front does not look. */
+	struct slice findings_at_mail, findings;
 };
 struct envelope_path {
 	struct slice address, domain; /* without brackets; domain in lower case; "" for <> */
@@ -68,6 +71,9 @@ bool exam_connect(struct exam *x, const struct client *c);
 bool exam_helo(struct exam *x, struct slice name);
 /* Known from the next helo or mail on. */
 void exam_tls(struct exam *x, struct slice version, struct slice cipher);
+/* What was found wrong with the client's SMTP ("early_talk,pipelining"; .p NULL: nobody looked), as
+ * known at MAIL, before exam_mail; and at the end of the message, before exam_end. */
+void exam_findings(struct exam *x, struct slice words, bool at_end);
 /* path: as in the command, with or without brackets. */
 bool exam_mail(struct exam *x, struct slice path, uint64_t declared_size, struct slice auth_user,
     struct slice auth_mechanism);

@@ -12,7 +12,7 @@ enum { EXAM_PROVIDERS_MAX = 32 };
  * memory. */
 struct exam_texts {
 	char name[256], listener[128], tls_version[64], tls_cipher[128], helo[1024], user[512],
-	    mechanism[64];
+	    mechanism[64], findings_at_mail[512], findings[512];
 };
 
 struct exam {

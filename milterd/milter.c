@@ -286,6 +286,12 @@ static void note_tls(SMFICTX *ctx, struct session *s)
 	exam_tls(s->exam, macro_text(ctx, "{tls_version}"), macro_text(ctx, "{cipher}"));
 }
 
+/* weir-proxy says so of every client, others of none. */
+static void note_findings(SMFICTX *ctx, struct session *s, bool at_end)
+{
+	exam_findings(s->exam, slice_z(macro(ctx, "{weir_findings}")), at_end);
+}
+
 static sfsistat on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
 {
 	struct session *s = smfi_getpriv(ctx);
@@ -342,6 +348,7 @@ static sfsistat on_mail(SMFICTX *ctx, char **argv)
 	s->in_message = true;
 	note_queue_id(ctx, s);
 	note_tls(ctx, s);
+	note_findings(ctx, s, false);
 	final = exam_mail(s->exam, slice_z(argv[0]), declared_size(argv),
 	    macro_text(ctx, "{auth_authen}"), macro_text(ctx, "{auth_type}"));
 	return answer(ctx, s, SMFIP_NR_MAIL, final, false);
@@ -492,6 +499,7 @@ static sfsistat on_eom(SMFICTX *ctx)
 	if (s == NULL || s->exam == NULL || s->turned_away)
 		return SMFIS_TEMPFAIL;
 	note_queue_id(ctx, s);
+	note_findings(ctx, s, true);
 	exam_end(s->exam);
 	delay(s);
 	v = exam_verdict(s->exam);

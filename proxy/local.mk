@@ -112,6 +112,12 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/introduction.c \
+	proxy/upstream/introduction.h \
+	proxy/upstream/pool.c \
+	proxy/upstream/pool.h \
+	proxy/upstream/queue_id.c \
+	proxy/upstream/queue_id.h \
 	proxy/upstream/relay.c \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
@@ -131,6 +137,12 @@ check_PROGRAMS += check_line check_mail check_received check_shared check_spool 
 check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_introduction check_queue_id
+check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
+	proxy/upstream/introduction.c
+check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
+check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -151,8 +163,13 @@ check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
 	proxy/listen/proxy_header.c
 check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
+check_PROGRAMS += check_xclient
+check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
+check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
 EXTRA_DIST += \
 	tests/e2e/authlib.py \
+	tests/e2e/dnslib.py \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
@@ -169,6 +186,12 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_identity.py \
+	tests/e2e/test_proxy_smuggling.py \
+	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/xclient/all \
+	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \
 	tests/fuzz/corpus/proxy_header/v1_unknown \
 	tests/fuzz/corpus/proxy_header/v2_crc \
@@ -194,4 +217,9 @@ noinst_PROGRAMS += fuzz_proxy_header
 fuzz_proxy_header_SOURCES = tests/fuzz/fuzz_proxy_header.c proxy/listen/proxy_header.c
 fuzz_proxy_header_LDADD = $(WEIR_LIBS)
 fuzz_proxy_header_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_xclient
+fuzz_xclient_SOURCES = tests/fuzz/fuzz_xclient.c proxy/smtp/xclient.c
+fuzz_xclient_LDADD = $(WEIR_LIBS)
+fuzz_xclient_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

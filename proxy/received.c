@@ -69,7 +69,7 @@ static void add_protocol(struct buf *b, const struct received *r)
 	buf_add(b, r->utf8 ? SLICE("UTF8SMTP") : r->esmtp ? SLICE("ESMTP") : SLICE("SMTP"));
 	if (!r->utf8 && !r->esmtp)
 		return;
-	if (r->tls != NULL)
+	if (r->tls != NULL || r->tls_in_front)
 		buf_addc(b, 'S');
 	if (r->authenticated)
 		buf_addc(b, 'A');

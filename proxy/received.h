@@ -19,6 +19,7 @@ struct received {
 					the others */
 	bool esmtp, utf8;
 	bool authenticated;          /* by AUTH */
+	bool tls_in_front;           /* TLS was ended in front of us: nothing more is known */
 	const struct tls_facts *tls; /* NULL: in the clear */
 	const char
 	    *certificate; /* common name of the client's, "" where it has none; NULL: none shown */

@@ -56,11 +56,14 @@ struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
 	bool pass_auth;           /* AUTH= of MAIL as an authenticated client gave it */
-	int chunking;             /* enum chunking: BDAT towards it */
-	int tls;                  /* enum backend_tls */
-	bool tls_implicit;        /* TLS from the first octet, without STARTTLS */
-	char *tls_name;           /* in the certificate; "": the server's host */
-	char *ca;                 /* PEM; "": the system's */
+	struct {
+		int64_t connections, idle_s, messages;
+	} keep;            /* of connections from one message to the next */
+	int chunking;      /* enum chunking: BDAT towards it */
+	int tls;           /* enum backend_tls */
+	bool tls_implicit; /* TLS from the first octet, without STARTTLS */
+	char *tls_name;    /* in the certificate; "": the server's host */
+	char *ca;          /* PEM; "": the system's */
 };
 
 enum password_check { PASSWORD_CHECK_AUXPROP, PASSWORD_CHECK_SASLAUTHD };

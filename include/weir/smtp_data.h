@@ -18,6 +18,7 @@ struct smtp_data_decoder {
 	unsigned state;
 	bool chunks;                /* of BDAT: no dot means anything */
 	bool bare_cr, bare_lf, nul; /* seen so far */
+	uint64_t bare;              /* how many CRs and LFs stood alone */
 	uint64_t wire_bytes;        /* octets consumed, dots and end included */
 	uint64_t lines;
 };

@@ -11,6 +11,8 @@ enum {
 	TLS_CIPHER,
 	AUTH_USER,
 	AUTH_MECHANISM,
+	FINDINGS,
+	MESSAGE_FINDINGS,
 };
 
 /* TLS and AUTH come after the first EHLO; they are settled when MAIL is given. */
@@ -32,6 +34,11 @@ static const struct fact_row rows[] = {
 	    "The name that the client logged in with; empty without a login.", "\"alice\"" },
 	[AUTH_MECHANISM] = { "auth.mechanism", FACT_STRING, STAGE_MAIL,
 	    "The SASL mechanism of the login; empty without a login.", "\"PLAIN\"" },
+	[FINDINGS] = { "client.findings", FACT_STRINGS, STAGE_MAIL,
+	    "What weir-proxy found wrong with the client's SMTP up to MAIL (see weir-proxy(8)); unknown behind another MTA.",
+	    "[\"early_talk\"]" },
+	[MESSAGE_FINDINGS] = { "message.findings", FACT_STRINGS, STAGE_EOM,
+	    "The same up to the end of the message.", "[\"early_talk\", \"bare_newline\"]" },
 };
 /* clang-format on */
 
@@ -66,6 +73,10 @@ static struct value get(struct exam *x, size_t row, struct slice name)
 		return text(c, c->auth_user);
 	case AUTH_MECHANISM:
 		return text(c, c->auth_mechanism);
+	case FINDINGS:
+		return words_value(x, c->findings_at_mail);
+	case MESSAGE_FINDINGS:
+		return words_value(x, c->findings);
 	default:
 		return value_unknown;
 	}

@@ -57,3 +57,20 @@ struct value list_project(struct exam *x, struct value list, struct slice name)
 	}
 	return list_value(v, n);
 }
+
+struct value words_value(struct exam *x, struct slice words)
+{
+	size_t n = 0, room = 1;
+	struct value *v;
+
+	if (words.p == NULL)
+		return value_unknown;
+	for (size_t i = 0; i < words.n; i++)
+		room += words.p[i] == ',';
+	if ((v = list_room(x, room)) == NULL)
+		return value_unknown;
+	words.p = arena_copy(exam_arena(x), words).p;
+	while (words.p != NULL && words.n > 0)
+		v[n++] = value_string(slice_cut(&words, ','));
+	return list_value(v, n);
+}

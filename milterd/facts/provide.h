@@ -19,6 +19,8 @@ struct value list_value(const struct value *v, size_t n);
  * in by *members. */
 struct value object_value(
     struct exam *x, const char *const *names, size_t n, struct member **members);
+/* Words with commas between as a list of texts; unknown where words.p is NULL. */
+struct value words_value(struct exam *x, struct slice words);
 /* The members called name of a list of objects, as a list: what "urls[].host" stands for. */
 struct value list_project(struct exam *x, struct value list, struct slice name);
 

@@ -19,7 +19,7 @@ static const struct stage_macros {
 	    "{tls_sni}" },
 	[MILTER_STAGE_MAIL] = { MILTER_MAIL,
 	    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer} "
-	    "{weir_findings} {weir_unique_id} {weir_server_name}" },
+	    "{weir_findings} {weir_unique_id}" },
 	[MILTER_STAGE_RCPT] = { MILTER_RCPT, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}" },
 	[MILTER_STAGE_DATA] = { MILTER_DATA, "i" },
 	[MILTER_STAGE_END] = { MILTER_END, "i {weir_findings}" },

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "identity.h"
 #include "intake.h"
 
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static void on_data(const struct chain_answer *a, void *arg)
 static void first_chunk(struct session *s)
 {
 	if (!session_filtered(s) || s->discard) {
-		begin(s);
+		identity_await(s, begin); /* the Received field names the client */
 		return;
 	}
 	s->busy = true;

@@ -88,13 +88,14 @@ static bool recount(struct session *s, const struct address *client)
 /* The state of a new connection: the filters' sessions end, and the next HELO begins others. */
 static void begin_anew(struct session *s)
 {
+	bdat_forget(s);
 	chain_free(&s->chain);
 	auth_drop(s);
 	free(s->refusal);
 	free(s->helo);
 	s->refusal = NULL;
 	s->helo = NULL;
-	s->introduced = s->esmtp = s->refused_at_connect = false;
+	s->introduced = s->esmtp = s->refused_at_connect = s->tls_told = false;
 	s->state = SESSION_START;
 	s->offered = s->junk = s->findings = 0;
 }
@@ -130,7 +131,7 @@ void command_xclient(struct session *s, struct slice argument)
 		session_say(s, SLICE("550 5.7.0 Insufficient authorization\r\n"));
 		return;
 	}
-	if (s->state == SESSION_MAIL || s->state == SESSION_RCPT) {
+	if (s->mail.reverse_path != NULL) {
 		session_say(s, SLICE("503 5.5.1 A transaction is under way\r\n"));
 		return;
 	}

@@ -279,6 +279,18 @@ void command_count_junk(struct session *s)
 		s->errors++;
 }
 
+/* Is there something behind a command that must be the last of its group (W31)? Who said HELO may
+ * send nothing ahead at all (W32). */
+static bool sent_ahead(const struct session *s, const struct command *c)
+{
+	bool alone = (c->flags & LAST) != 0 ||
+	    (s->state != SESSION_START && !s->esmtp && c->run != command_quit);
+
+	return alone && session_has_input(s);
+}
+
+/* What lies behind STARTTLS ends the session whatever the listener's policy: it would be taken for
+ * what came under TLS (W20). */
 void command_run(struct session *s, struct slice line)
 {
 	struct slice argument = line, verb = slice_cut(&argument, ' ');
@@ -293,10 +305,8 @@ void command_run(struct session *s, struct slice line)
 		run_unknown(s, line, verb);
 		return;
 	}
-	/* W31; who said HELO may send nothing ahead at all (W32). */
-	if (((c->flags & LAST) ||
-		(s->state != SESSION_START && !s->esmtp && c->run != command_quit)) &&
-	    session_has_input(s) && found_violation(s, FOUND_PIPELINING)) {
+	if (sent_ahead(s, c) &&
+	    (found_violation(s, FOUND_PIPELINING) || c->run == command_starttls)) {
 		session_bye(s, SLICE("554 5.5.0 You sent more before this was answered\r\n"));
 		return;
 	}

@@ -30,8 +30,9 @@ void found(struct session *s, enum found what)
 	if ((s->findings & bit) != 0)
 		return;
 	s->findings |= bit;
-	log_event(LOG_LEVEL_INFO, "finding", "id", s->id, "client", s->client_text, "what",
-	    words[what], NULL);
+	/* Odd names are everyday, with health checks among them. */
+	log_event(what >= FOUND_HELO_SYNTAX ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "finding", "id",
+	    s->id, "client", s->client_text, "what", words[what], NULL);
 }
 
 bool found_violation(struct session *s, enum found what)

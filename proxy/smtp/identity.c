@@ -63,6 +63,21 @@ const char *identity_name(const struct session *s)
 	return s->name != NULL ? s->name->name : NULL;
 }
 
+/* TLS that was ended in front of us, in the words that ours is told with. */
+static void front_tls(struct session *s, const struct front *f)
+{
+	char subject[300] = "";
+	struct buf b = BUF_ON(subject);
+
+	buf_addf(&b, "/CN=%s", f->tls_name != NULL ? f->tls_name : "");
+	chain_macro(s->chain, "{tls_version}", slice_z(f->tls_version));
+	chain_macro(s->chain, "{cipher}", slice_z(f->tls_cipher));
+	chain_macro(s->chain, "{tls_sni}", slice_z(f->authority));
+	chain_macro(s->chain, "{verify}", f->tls_verified ? SLICE("OK") : SLICE("NO"));
+	if (f->tls_verified && f->tls_name != NULL)
+		chain_macro(s->chain, "{cert_subject}", buf_slice(&b));
+}
+
 static void front_macros(struct session *s)
 {
 	const struct front *f = s->front;
@@ -75,25 +90,12 @@ static void front_macros(struct session *s)
 		chain_macro(s->chain, "{daemon_addr}", slice_z(address));
 		chain_macro(s->chain, "{if_addr}", slice_z(address));
 	}
-	if (f->unique_id != NULL)
-		chain_macro(s->chain, "{weir_unique_id}", slice_z(f->unique_id));
-	if (f->authority != NULL)
-		chain_macro(s->chain, "{weir_server_name}", slice_z(f->authority));
-	if (f->tls && f->tls_version != NULL)
-		chain_macro(s->chain, "{tls_version}", slice_z(f->tls_version));
-	if (f->tls && f->tls_cipher != NULL)
-		chain_macro(s->chain, "{cipher}", slice_z(f->tls_cipher));
-	if (f->tls_verified && f->tls_name != NULL) {
-		char subject[300] = "";
-		struct buf b = BUF_ON(subject);
-
-		buf_addf(&b, "/CN=%s", f->tls_name);
-		chain_macro(s->chain, "{cert_subject}", buf_slice(&b));
-	}
-	if (f->login != NULL) {
-		chain_macro(s->chain, "{auth_authen}", slice_z(f->login));
+	chain_macro(s->chain, "{weir_unique_id}", slice_z(f->unique_id));
+	if (f->tls)
+		front_tls(s, f);
+	chain_macro(s->chain, "{auth_authen}", slice_z(f->login));
+	if (f->login != NULL)
 		chain_macro(s->chain, "{auth_type}", SLICE("XCLIENT"));
-	}
 }
 
 void identity_macros(struct session *s)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "proxy/listen/front.h"
 #include "proxy/received.h"
 #include "proxy/smtp/auth.h"
 #include "weir/log.h"
@@ -140,6 +141,7 @@ static void add_received(struct session *s)
 		.client = &s->client,
 		.esmtp = s->esmtp,
 		.utf8 = s->utf8,
+		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
 	r.authenticated = auth_good(s);
@@ -309,13 +311,20 @@ static void note_newlines(struct session *s)
 		[BARE_NEWLINE_NOTE] = "note" };
 	const struct smtp_data_decoder *d = &s->intake->decoder;
 
+	struct log_line l;
+
 	found(s, FOUND_BARE_NEWLINE);
-	log_event(LOG_LEVEL_INFO, "bare_newline", "id", s->mail.id, "client", s->client_text,
-	    "what",
-	    d->bare_cr && d->bare_lf ? "cr,lf"
-		: d->bare_cr         ? "cr"
-				     : "lf",
-	    "policy", policies[s->bare_newline], NULL);
+	s->bare_newlines += d->bare;
+	log_begin(&l, LOG_LEVEL_INFO, "bare_newline");
+	if (!l.wanted)
+		return;
+	log_z(&l, "id", s->mail.id);
+	log_z(&l, "client", s->client_text);
+	log_z(&l, "what", d->bare_cr && d->bare_lf ? "cr,lf" : d->bare_cr ? "cr" : "lf");
+	log_int(&l, "count", (int64_t)d->bare);
+	log_int(&l, "session_count", (int64_t)s->bare_newlines);
+	log_z(&l, "policy", policies[s->bare_newline]);
+	log_end(&l);
 }
 
 int intake_add(struct session *s, struct slice in)

@@ -248,8 +248,10 @@ static bool read_command(struct session *s)
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
 	s->waiting = false;
-	if (status == LINE_GOOD && s->reader.bare)
+	if (status == LINE_BARE || (status == LINE_GOOD && s->reader.bare)) {
 		found(s, FOUND_BARE_NEWLINE);
+		s->bare_newlines++;
+	}
 	if (status == LINE_GOOD && auth_expected(s))
 		auth_line(s, line);
 	else if (status == LINE_GOOD)

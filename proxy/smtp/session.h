@@ -52,6 +52,7 @@ struct session {
 	void (*named)(struct session *s); /* who waits for it */
 	int bare_newline;                 /* enum bare_newline, as it holds for this client */
 	unsigned findings;                /* bits of enum found */
+	uint64_t bare_newlines;           /* CRs and LFs that stood alone, so far */
 	bool may_xclient;
 	char *helo;
 	enum session_state state;

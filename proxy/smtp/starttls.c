@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "proxy/smtp/auth.h"
+#include "proxy/listen/front.h"
 #include "proxy/tls/facts.h"
 #include "weir/log.h"
 
@@ -14,16 +15,24 @@ bool session_secure(const struct session *s)
 	return s->stream != NULL && stream_ssl(s->stream) != NULL;
 }
 
+/* Was it ended by somebody in front of us whom we trust? */
+static bool secure_in_front(const struct session *s)
+{
+	return s->front != NULL && s->front->tls;
+}
+
 bool starttls_offered(const struct session *s)
 {
 	int tls = s->listener->settings->tls;
 
-	return (tls == LISTEN_TLS_OFFER || tls == LISTEN_TLS_REQUIRE) && !session_secure(s);
+	return (tls == LISTEN_TLS_OFFER || tls == LISTEN_TLS_REQUIRE) && !session_secure(s) &&
+	    !secure_in_front(s);
 }
 
 bool starttls_required(const struct session *s)
 {
-	return s->listener->settings->tls == LISTEN_TLS_REQUIRE && !session_secure(s);
+	return s->listener->settings->tls == LISTEN_TLS_REQUIRE && !session_secure(s) &&
+	    !secure_in_front(s);
 }
 
 /* The session is busy until on_secured or on_failed of the stream. */

@@ -26,6 +26,8 @@ static void log_envelope(struct log_line *l, const struct session *s)
 
 	buf_addf(&b, "<%s>", s->mail.reverse_path != NULL ? s->mail.reverse_path : "");
 	log_z(l, "id", s->mail.id);
+	if (s->front != NULL && s->front->unique_id != NULL)
+		log_z(l, "front_id", s->front->unique_id);
 	log_z(l, "client", s->client_text);
 	log_z(l, "client_name", identity_name(s));
 	log_z(l, "helo", s->helo);
@@ -38,8 +40,6 @@ static void log_findings(struct log_line *l, const struct session *s)
 	char text[512] = "";
 	struct buf b = BUF_ON(text);
 
-	if (s->front != NULL && s->front->unique_id != NULL)
-		log_z(l, "front_id", s->front->unique_id);
 	if (s->findings == 0)
 		return;
 	findings_text(s->findings, &b);

@@ -35,6 +35,7 @@ struct backend {
 	size_t count;
 	struct mail_data content;
 	TAILQ_ENTRY(backend) link; /* among the farewells */
+	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
 	bool trouble; /* of our own, that the owner is yet to be told of */
@@ -47,14 +48,41 @@ const struct abilities *backend_abilities(const struct backend *b)
 	return &b->abilities;
 }
 
-static size_t current(const struct backend *b)
+size_t backend_server_index(const struct backend *b)
 {
 	return b->order[b->tried - 1];
 }
 
+struct route *backend_route(const struct backend *b)
+{
+	return b->route;
+}
+
+struct pool_place *backend_place(struct backend *b)
+{
+	return &b->place;
+}
+
+void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg)
+{
+	b->events = events;
+	b->arg = arg;
+}
+
+bool backend_at_rest(const struct backend *b)
+{
+	return b->state == READY && !b->lost &&
+	    (b->count == 0 || (b->count == 1 && b->under_way[0] == BACKEND_RSET));
+}
+
+bool backend_pending(const struct backend *b)
+{
+	return b->count > 0;
+}
+
 const char *backend_server(const struct backend *b)
 {
-	return b->tried > 0 ? b->route->servers[current(b)].text : b->route->name;
+	return b->tried > 0 ? b->route->servers[backend_server_index(b)].text : b->route->name;
 }
 
 static void release(struct backend *b)
@@ -139,6 +167,19 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 	(void)leave(b);
 }
 
+void backend_rest(struct backend *b, int64_t seconds)
+{
+	set_timeout(b, seconds);
+}
+
+static void rested(struct backend *b)
+{
+	b->due_ms = NEVER;
+	enter(b);
+	b->events->on_rested(b->arg);
+	(void)leave(b);
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
 	struct backend *b = arg;
@@ -148,10 +189,14 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	b->timer_ms = NEVER;
 	if (b->trouble)
 		lose(b, BACKEND_OURS, "the message cannot be read");
-	else if (b->due_ms <= clock_ms())
-		lose(b, BACKEND_TIMEOUT, "no answer in time");
-	else if (b->due_ms != NEVER)
+	else if (b->due_ms == NEVER)
+		return;
+	else if (b->due_ms > clock_ms())
 		arm(b, b->due_ms);
+	else if (b->state == READY && b->count == 0)
+		rested(b);
+	else
+		lose(b, BACKEND_TIMEOUT, "no answer in time");
 }
 
 /* The owner may be in the middle of a call of ours. */
@@ -207,7 +252,7 @@ static bool ready(struct backend *b)
 {
 	b->state = READY;
 	clear_timeout(b);
-	route_reached(b->route, current(b), &b->abilities);
+	route_reached(b->route, backend_server_index(b), &b->abilities);
 	enter(b);
 	b->events->on_ready(b->arg, NULL);
 	return leave(b);
@@ -376,7 +421,7 @@ static void try_next(struct backend *b, const char *error)
 
 	if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
-		route_failed(b->route, current(b), error);
+		route_failed(b->route, backend_server_index(b), error);
 	}
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);

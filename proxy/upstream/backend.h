@@ -28,6 +28,7 @@ struct backend_events {
 	void (*on_ready)(void *arg, const char *error); /* NULL: ready for commands */
 	void (*on_reply)(void *arg, enum backend_verb verb, const struct smtp_reply *reply);
 	void (*on_lost)(void *arg, enum backend_loss loss, const char *error);
+	void (*on_rested)(void *arg); /* backend_rest: the time is over */
 };
 
 #define BACKEND_UNDER_WAY_MAX 4
@@ -39,7 +40,19 @@ void backend_close(struct backend **b);
 /* QUIT, and let the connection end by itself; for one that waits for nothing. */
 void backend_quit(struct backend **b);
 
+/* From now on another hears of its events. */
+void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg);
+/* Ready for commands, and none is under way but RSET. */
+bool backend_at_rest(const struct backend *b);
+/* Is any command under way? */
+bool backend_pending(const struct backend *b);
+/* Run on_rested when no command was sent for so long. */
+void backend_rest(struct backend *b, int64_t seconds);
+
 const struct abilities *backend_abilities(const struct backend *b);
+struct route *backend_route(const struct backend *b);
+size_t backend_server_index(const struct backend *b); /* among the route's servers */
+struct pool_place *backend_place(struct backend *b);
 const char *backend_server(const struct backend *b); /* "127.0.0.1:2526", for the log */
 
 /* The line to be sent goes into the returned buffer, CR LF included; NULL when too many are under

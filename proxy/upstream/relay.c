@@ -11,9 +11,6 @@
 #include "parameters.h"
 #include "weir/log.h"
 
-/* An idle SMTP session holds no backend connection for longer than this. */
-#define IDLE_MS 2000
-
 enum job { NOTHING, RECIPIENT, MESSAGE };
 
 struct relay {
@@ -21,7 +18,7 @@ struct relay {
 	struct backend *backend; /* NULL: none, or lost */
 	const char *server;      /* asked last; lives in the route */
 	bool ready;              /* greeted, and nothing known against it */
-	bool reused;             /* an earlier transaction used the connection */
+	bool reused;             /* it comes from the pool */
 	bool resetting;          /* RSET is under way */
 	bool begun;              /* MAIL was sent in this transaction */
 	bool mail_accepted;
@@ -42,8 +39,7 @@ struct relay {
 	const struct mail *mail; /* NULL between transactions */
 	relay_done_fn *done;
 	void *arg;
-	struct event soon, idle;
-	int64_t idle_ms; /* when we have been idle for long enough */
+	struct event soon;
 };
 
 static const char lost_text[] = "The connection to the mail server was lost, try again later";
@@ -160,11 +156,18 @@ static void answer_soon(struct relay *r)
 	event_active(&r->soon, EV_TIMEOUT, 0);
 }
 
+/* A kept connection, or a new one; only a new one for the second chance. */
 static void connect_backend(struct relay *r)
 {
 	struct route *route = upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
 
-	r->ready = r->reused = false;
+	r->backend = r->replayed ? NULL : pool_take(route, &events, r);
+	r->ready = r->reused = r->backend != NULL;
+	if (r->reused) {
+		r->server = backend_server(r->backend);
+		r->resetting = backend_pending(r->backend);
+		return;
+	}
 	if ((r->backend = backend_open(route, &events, r)) != NULL)
 		return;
 	refuse(r, 451, "4.3.0", "Out of memory, try again later");
@@ -209,8 +212,9 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 	struct relay_answer a = { .in_doubt = r->content && backend_committed(r->backend) };
 	bool content = r->content;
 
-	log_event(r->job == NOTHING ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "backend_lost", "id",
-	    r->mail != NULL ? r->mail->id : NULL, "server", r->server, "error", error, NULL);
+	log_event(r->job == NOTHING || (r->reused && !r->mail_accepted) ? LOG_LEVEL_DEBUG
+									: LOG_LEVEL_WARN,
+	    "backend_lost", "id", r->mail->id, "server", r->server, "error", error, NULL);
 	if (r->job == NOTHING) {
 		drop(r);
 	} else if (content) {
@@ -267,17 +271,20 @@ static void send_plain(struct relay *r, enum backend_verb verb, struct slice lin
 	backend_flush(r->backend);
 }
 
+static bool pipelining(const struct relay *r)
+{
+	return backend_abilities(r->backend)->extensions & EXTENSION_PIPELINING;
+}
+
 static void send_mail(struct relay *r)
 {
-	bool pipelining = backend_abilities(r->backend)->extensions & EXTENSION_PIPELINING;
-
 	if (!check_abilities(r)) {
 		answer_soon(r);
 		return;
 	}
 	r->begun = true;
 	send_path(r, BACKEND_MAIL, "MAIL FROM:<", r->mail->reverse_path, r->mail->parameters);
-	if (pipelining)
+	if (pipelining(r))
 		send_recipient(r);
 	backend_flush(r->backend);
 }
@@ -291,7 +298,16 @@ static void send_rset(struct relay *r)
 	if (r->backend == NULL || !r->ready || r->resetting || !begun)
 		return;
 	r->resetting = true;
-	send_plain(r, BACKEND_RSET, SLICE("RSET\r\n"));
+	(void)bytes_add(backend_command(r->backend, BACKEND_RSET), SLICE("RSET\r\n"));
+	if (!pipelining(r))
+		backend_flush(r->backend); /* else it leaves with what follows */
+}
+
+/* Is an answer due without which nothing can be sent? */
+static bool waits(const struct relay *r)
+{
+	return !r->ready || (r->resetting && !pipelining(r)) || (r->begun && !r->mail_accepted) ||
+	    r->asked > r->granted;
 }
 
 static void send_content(struct relay *r, enum mail_data_form form)
@@ -313,12 +329,11 @@ static void send_message(struct relay *r)
 /* Bring the backend one step nearer to where the transaction is. */
 static void advance(struct relay *r)
 {
-	if (r->backend != NULL &&
-	    (!r->ready || r->resetting || (r->begun && !r->mail_accepted) || r->asked > r->granted))
-		return; /* an answer is due that brings us back here */
 	if (r->backend == NULL)
 		connect_backend(r);
-	else if (!r->begun)
+	if (r->backend == NULL || waits(r))
+		return; /* the answer brings us back here */
+	if (!r->begun)
 		send_mail(r);
 	else if (r->asked < r->mail->recipient_count) {
 		send_recipient(r);
@@ -331,11 +346,16 @@ static void advance(struct relay *r)
 
 static void on_rset_reply(struct relay *r, const struct smtp_reply *reply)
 {
+	bool good = smtp_reply_class(reply) == 2;
+
 	r->resetting = false;
-	if (smtp_reply_class(reply) != 2)
-		drop(r);
-	if (r->job != NOTHING)
+	if (r->job == NOTHING) {
+		if (!good)
+			drop(r);
+	} else if (good)
 		advance(r);
+	else if (!replay(r))
+		break_off(r, 451, "4.4.2", lost_text);
 }
 
 static void on_mail_reply(struct relay *r, const struct smtp_reply *reply)
@@ -463,10 +483,10 @@ static const struct backend_events events = {
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-/* Give the connection up politely, where it is at rest. */
-static void leave(struct relay *r)
+/* The connection is for others now. */
+static void give_back(struct relay *r)
 {
-	backend_quit(&r->backend);
+	pool_give(&r->backend, r->begun);
 	drop(r);
 }
 
@@ -480,29 +500,6 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
 		finish_refused(r);
 }
 
-/* Not set again for each transaction: the timer runs early, looks, and sleeps on for the rest. */
-static void await_idle(struct relay *r)
-{
-	struct timeval tv = clock_until(r->idle_ms);
-
-	if (!event_pending(&r->idle, EV_TIMEOUT, NULL))
-		event_add(&r->idle, &tv);
-}
-
-static void on_idle(evutil_socket_t fd, short what, void *arg)
-{
-	struct relay *r = arg;
-
-	(void)fd;
-	(void)what;
-	if (r->mail != NULL)
-		return; /* relay_reset comes, and sets the timer again */
-	if (clock_ms() < r->idle_ms)
-		await_idle(r);
-	else
-		leave(r);
-}
-
 struct relay *relay_new(struct upstream *u)
 {
 	struct relay *r = calloc(1, sizeof(*r));
@@ -512,7 +509,6 @@ struct relay *relay_new(struct upstream *u)
 	r->upstream = u;
 	r->server = "";
 	event_assign(&r->soon, u->base, -1, 0, on_soon, r);
-	event_assign(&r->idle, u->base, -1, 0, on_idle, r);
 	return r;
 }
 
@@ -523,12 +519,7 @@ void relay_free(struct relay **at)
 	*at = NULL;
 	if (r == NULL)
 		return;
-	if (r->job != NOTHING)
-		drop(r);
-	leave(r);
-	forget_refusal(r);
-	event_del(&r->soon);
-	event_del(&r->idle);
+	relay_reset(r);
 	free(r);
 }
 
@@ -571,10 +562,5 @@ void relay_reset(struct relay *r)
 	r->replayed = false;
 	forget_refusal(r);
 	event_del(&r->soon);
-	if (r->backend == NULL)
-		return;
-	send_rset(r);
-	r->reused = true;
-	r->idle_ms = clock_ms() + IDLE_MS;
-	await_idle(r);
+	give_back(r);
 }

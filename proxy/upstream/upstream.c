@@ -43,6 +43,16 @@ void route_order(const struct route *r, size_t *order)
 			order[n++] = i;
 }
 
+size_t route_best(const struct route *r)
+{
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->servers[i].down_until_ms <= now)
+			return i;
+	return 0;
+}
+
 void route_failed(struct route *r, size_t server, const char *error)
 {
 	struct server *s = &r->servers[server];
@@ -129,6 +139,7 @@ static void probe(struct route *r)
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
 {
 	r->name = b->name;
+	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
@@ -138,6 +149,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		if (endpoint_parse(slice_z(b->servers.v[i]), &s->endpoint, e) < 0)
 			return err_prefix(e, "backend %s", b->name);
 		(void)endpoint_text(&s->endpoint, s->text);
+		pool_init(&s->pool);
 		r->count++;
 	}
 	return 0;
@@ -215,9 +227,12 @@ void upstream_free(struct upstream **at)
 		backend_close(&u->routes[i].probe);
 		if (u->routes[i].probe_timer != NULL)
 			event_free(u->routes[i].probe_timer);
-		free(u->routes[i].servers);
+		for (size_t k = 0; k < u->routes[i].count; k++)
+			pool_clear(&u->routes[i].servers[k].pool);
 	}
 	backend_drop_farewells(u);
+	for (size_t i = 0; i < u->count; i++)
+		free(u->routes[i].servers);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);

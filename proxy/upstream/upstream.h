@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <sys/queue.h>
 
+#include "proxy/upstream/pool.h"
 #include "weir/settings.h"
 
 enum extension {
@@ -34,10 +35,12 @@ struct server {
 	char text[ENDPOINT_TEXT_MAX]; /* for the log */
 	int64_t down_until_ms;        /* asked last until then; 0: healthy */
 	unsigned failures;            /* one after the other */
+	struct pool pool;             /* connections that wait for a transaction */
 };
 
 struct route {
-	const char *name;  /* the backend's */
+	const char *name; /* the backend's */
+	const struct backend_settings *settings;
 	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
 	struct server *servers;
 	size_t count;
@@ -75,6 +78,8 @@ struct abilities upstream_abilities(const struct upstream *u);
 
 /* The servers in the order in which they are to be asked: order[0..count). */
 void route_order(const struct route *r, size_t *order);
+/* The first of them. */
+size_t route_best(const struct route *r);
 void route_failed(struct route *r, size_t server, const char *error);
 void route_reached(struct route *r, size_t server, const struct abilities *a);
 

@@ -35,12 +35,15 @@ class Mta:
             data += some
         return data
 
+    def macros(self, code, macros):
+        if macros:
+            self.send("D", code.encode() + b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in macros.items()))
+
     def event(self, code, payload=b"", macros=None):
         """Send one event and read its reply: ("c", b"") also where none is due. ("-", b""): not to be sent."""
         if self.protocol & NO.get(code, 0):
             return "-", b""
-        if macros:
-            self.send("D", code.encode() + b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in macros.items()))
+        self.macros(code, macros)
         self.send(code, payload)
         if self.protocol & NR.get(code, 0):
             return "c", b""
@@ -71,8 +74,9 @@ class Mta:
     def body(self, octets):
         return self.event("B", octets)
 
-    def end(self):
+    def end(self, macros=None):
         """The edits and the final reply."""
+        self.macros("E", macros)
         self.send("E")
         edits = []
         while True:

@@ -162,8 +162,10 @@ class Client:
     """Octets to a server and back. A reply is bytes without the last CR LF; b"" at the end. tls: an ssl.SSLContext, for TLS
     from the first octet."""
 
-    def __init__(self, host, port, seconds=20, banner=True, tls=None, name="mx.test"):
-        self.socket = socket.create_connection((host, port), seconds)
+    def __init__(self, host, port, seconds=20, banner=True, source=None, tls=None, name="mx.test"):
+        """source: the address to come from, of 127.0.0.0/8."""
+        self.socket = socket.create_connection((host, port), seconds,
+                                               source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name)
@@ -295,6 +297,9 @@ class Script:
                 self.lines.append(lines)
             threading.Thread(target=self._serve, args=(connection, lines), daemon=True).start()
 
+    def before_content(self):
+        """For tests: runs between 354 and the first line of the mail data."""
+
     def _answer(self, verb):
         with self.lock:
             list_ = self.answers.get(verb, [b"250 2.0.0 ok\r\n"])
@@ -340,6 +345,7 @@ class Script:
                 chunks.clear()
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
+                self.before_content()
                 pieces = []
                 while not pieces or pieces[-1] != b".\r\n":
                     pieces.append(file.readline())

@@ -346,6 +346,10 @@ SESSION_RULES = {"rules": {
     "NO_NAME": {"when": {"client.name": {"exists": False}}, "score": 1},
     "LARGE": {"when": {"mail.size": {"gt": 1000000}}, "reject": "552 5.3.4 ${mail.size} octets are too much"},
     "SUBMISSION": {"when": {"listener.name": "submission", "client.port": 4321}, "score": 2},
+    "EARLY": {"when": {"client.findings": "early_talk"}, "reject": "550 5.7.1 wait for your turn"},
+    "BARE": {"when": {"message.findings": ["bare_newline", "nul"]}, "score": 2},
+    "CLEAN": {"when": {"message.findings": {"count": 0}}, "score": 1},
+    "NOBODY_LOOKED": {"when": {"message.findings": {"unknown": True}}, "score": 0.5},
     "SLOW": {"when": {"mail.address": "slow@client.example"}, "delay_ms": 300},
     "MANY_LINES": {"when": {"mail.address": "lines@client.example"}, "reject": "550-5.7.1 first 50%\n550 5.7.1 second"},
     "REFUSED": {"when": {"body.text": {"contains": "refuse this body"}}, "reject": "554 5.7.1 no"},
@@ -371,6 +375,34 @@ def test_macros_become_facts(session_rules):
     mta.quit()
     line = until(lambda: [v for v in session_rules.verdicts() if "facts@" in v])[0]
     assert "NO_NAME:1.00" in line and "SUBMISSION:2.00" in line
+
+
+@pytest.mark.parametrize("mail, end, symbols", [
+    (None, None, "NOBODY_LOOKED"), ("", "", "CLEAN"), ("pipelining", "pipelining,bare_newline", "BARE"),
+])
+def test_findings_of_the_front_are_facts(session_rules, mail, end, symbols):
+    """Those at MAIL in time for a refusal there, those in the mail data at its end; and a list that is empty is known."""
+    sender = "<%s@client.example>" % symbols.lower()
+    mta = Mta(session_rules.socket_path)
+    mta.connect()
+    mta.helo()
+    assert mta.mail(sender, macros={"i": "Q1", **({"{weir_findings}": mail} if mail is not None else {})})[0] == "c"
+    for step in (mta.rcpt, mta.data, lambda: mta.header("Subject", " x"), mta.end_of_header, lambda: mta.body(b"hello\r\n")):
+        step()
+    _, reply = mta.end(macros={"i": "Q1", **({"{weir_findings}": end} if end is not None else {})})
+    assert reply[0] in "ac"
+    mta.quit()
+    line = until(lambda: [v for v in session_rules.verdicts() if sender in v])[0]
+    assert [s for s in ("BARE", "CLEAN", "NOBODY_LOOKED") if s + ":" in line] == [symbols]
+
+
+def test_a_finding_is_refused_at_mail(session_rules):
+    mta = Mta(session_rules.socket_path)
+    mta.connect()
+    mta.helo()
+    assert mta.mail(macros={"{weir_findings}": "early_talk,pipelining"}) == ("y", b"550 5.7.1 wait for your turn\0")
+    assert mta.mail(macros={"{weir_findings}": ""})[0] == "c"
+    mta.quit()
 
 
 def test_a_login_is_known_for_its_message_only(session_rules):

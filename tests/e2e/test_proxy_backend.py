@@ -173,22 +173,6 @@ def test_connection_is_reused(tmp_path):
         assert backend.all_lines().count(b"RSET") == 1
 
 
-def test_idle_session_holds_no_connection(tmp_path):
-    with Script() as backend, Proxy(tmp_path, backend.address).probed() as proxy, \
-            proxy.client() as client:
-        client.hello()
-        client.ask(b"MAIL FROM:<a@x>")
-        assert len(backend.lines) == 1
-        client.ask(b"RCPT TO:<b@x>")
-        assert client.data().startswith(b"250")
-        assert len(backend.lines) == 2
-        deadline = time.monotonic() + 10
-        while backend.lines[1][-1] != b"QUIT":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert client.message().startswith(b"250")
-
-
 def test_w84_lost_after_recipients_is_replayed(tmp_path):
     with Script(RCPT=[b"250 ok\r\n", b"250 ok\r\n", None, b"250 ok\r\n"]) as backend, \
             Proxy(tmp_path, backend.address).probed() as proxy, proxy.client() as client:

@@ -9,9 +9,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 /* Read all of the octets, `step` at a time; a hash of what was made of them. */
-static uint64_t read_all(struct slice all, size_t step)
+static uint64_t read_all(struct slice all, size_t step, bool lf_ends)
 {
-	struct line_reader r = { 0 };
+	struct line_reader r = { .lf_ends = lf_ends };
 	uint64_t hash = 14695981039346656037u;
 	size_t from = 0, to = 0;
 
@@ -43,7 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct slice all = slice_of(p, n > LINE_DISCARD_MAX ? LINE_DISCARD_MAX : n);
 
-	if (read_all(all, all.n + 1) != read_all(all, 1) || read_all(all, 7) != read_all(all, 1))
-		abort();
+	for (int lf_ends = 0; lf_ends < 2; lf_ends++) {
+		uint64_t hash = read_all(all, 1, lf_ends);
+
+		if (read_all(all, all.n + 1, lf_ends) != hash || read_all(all, 7, lf_ends) != hash)
+			abort();
+	}
 	return 0;
 }

@@ -85,6 +85,27 @@ START_TEST(mistake)
 }
 END_TEST
 
+START_TEST(trust_in_everybody)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\",\n"
+	      "  \"proxy_protocol\": { \"from\": [ \"192.0.2.0/24\", \"::/0\" ] } } ] } }",
+	    out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("weir.json", &s, &f), 0);
+	ck_assert_uint_eq(f.n, 1);
+	ck_assert_str_eq(f.v[0].text,
+	    "weir.json:2:49: /proxy/listen/0/proxy_protocol/from/1: everybody may say who he is: "
+	    "name the networks of those you trust");
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
 START_TEST(backend_that_nothing_leads_to)
 {
 	struct findings f = { 0 };
@@ -173,6 +194,7 @@ int main(void)
 	tcase_add_unchecked_fixture(tc, enter, leave);
 	tcase_add_loop_test(tc, mistake, 0, COUNT(mistakes));
 	tcase_add_test(tc, backend_that_nothing_leads_to);
+	tcase_add_test(tc, trust_in_everybody);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
 	suite_add_tcase(s, tc);
