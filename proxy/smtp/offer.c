@@ -70,6 +70,7 @@ static const struct offer {
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY, auth_good, NULL },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
 	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },

@@ -141,6 +141,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->name = b->name;
 	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
+	r->unwanted |= b->pass_auth ? 0 : EXTENSION_AUTH_TRUST;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {

@@ -316,6 +316,73 @@ def test_m06_filters_are_told(checker, backend, tmp_path):
         assert f.macros("M")["{auth_type}"] == "PLAIN" and f.macros("M")["{auth_authen}"] == "anna"
 
 
+# ---- parameters of MAIL --------------------------------------------------------------------------
+
+AUTH_EHLO = b"250-script\r\n250-AUTH PLAIN\r\n250-MT-PRIORITY STANAG4406\r\n250 8BITMIME\r\n"
+
+
+@pytest.mark.parametrize("value, code", [
+    (b"<>", b"250"), (b"a+40x", b"250"), (b"a@x", b"250"), (b"", b"501"), (b"a+4", b"501"), (b"a+00", b"501"),
+    (b"x" * 600, b"501")])
+def test_w110_auth_parameter_syntax(proxy, value, code):
+    with proxy.client() as c:
+        c.hello()
+        assert c.ask(b"MAIL FROM:<a@x> AUTH=" + value).startswith(code)
+
+
+def test_w110_auth_parameter_unknown_without_auth(backend, tmp_path):
+    with start(tmp_path, "off", backend.address) as p, p.client() as c:
+        c.hello()
+        assert c.ask(b"MAIL FROM:<a@x> AUTH=<>").startswith(b"555 5.5.4")
+
+
+@pytest.mark.parametrize("ehlo, trust, log_in_first, sent", [
+    (b"250-script\r\n250 8BITMIME\r\n", True, True, b"MAIL FROM:<a@x>"),
+    (AUTH_EHLO, False, True, b"MAIL FROM:<a@x> AUTH=<>"),
+    (AUTH_EHLO, True, False, b"MAIL FROM:<a@x> AUTH=<>"),
+    (AUTH_EHLO, True, True, b"MAIL FROM:<a@x> AUTH=an+2Bna@x"),
+])
+def test_w110_auth_parameter_travels(checker, tmp_path, ehlo, trust, log_in_first, sent):
+    with Script(EHLO=ehlo) as b, fakemilter.Filter(tmp_path) as f, \
+         start(tmp_path / "p", "dovecot:" + checker.path, b.address,
+               backends={"default": {"pass_auth": trust}},
+               filters=[{"name": "f", "socket": f.address}]) as p, p.probed().client() as c:
+        c.hello()
+        if log_in_first:
+            c.ask(b"AUTH PLAIN " + GOOD)
+        c.ask(b"MAIL FROM:<a@x> AUTH=an+2Bna@x")
+        assert c.ask(b"RCPT TO:<b@x>").startswith(b"250")
+        assert [line for line in b.all_lines() if line.startswith(b"MAIL")] == [sent]
+        assert f.macros("M").get("{auth_author}") == ("an+na@x" if log_in_first else None)
+
+
+def test_mt_priority(checker, tmp_path):
+    with Script(EHLO=AUTH_EHLO) as b, fakemilter.Filter(tmp_path) as f, \
+         start(tmp_path / "p", "dovecot:" + checker.path, b.address,
+               filters=[{"name": "f", "socket": f.address}]) as p, p.probed().client() as c:
+        assert b"MT-PRIORITY" not in c.hello()
+        assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY=3").startswith(b"555 5.5.4")
+        c.ask(b"AUTH PLAIN " + GOOD)
+        assert b"MT-PRIORITY\r\n" in c.hello() + b"\r\n"
+        for value in (b"10", b"-0", b"+1", b"", b"x", b"-10", b"01", b"--1"):
+            assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY=" + value).startswith(b"501 5.5.4"), value
+        assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY").startswith(b"501 5.5.4")
+        for value in (b"-9", b"0", b"9"):
+            assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY=" + value).startswith(b"250")
+            assert c.ask(b"RCPT TO:<b@x>").startswith(b"250")
+            assert b"MAIL FROM:<a@x> MT-PRIORITY=" + value in b.all_lines()
+            assert f.macros("M")["{mt_priority}"] == value.decode()
+            c.ask(b"RSET")
+
+
+def test_mt_priority_only_where_the_backend_has_it(proxy):
+    with proxy.client() as c:
+        c.hello()
+        c.ask(b"AUTH PLAIN " + GOOD)
+        assert b"MT-PRIORITY" not in c.hello()
+        assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY=3").startswith(b"555 5.5.4")
+
+
 # ---- an authentication server that misbehaves ----------------------------------------------------
 
 def test_what_the_server_is_told(proxy, checker):
