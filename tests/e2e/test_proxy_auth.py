@@ -10,7 +10,7 @@ import pytest
 
 import fakemilter
 from authlib import AuthScript, Dovecot, b64, challenge, log_in, plain
-from proxylib import Proxy, Script
+from proxylib import Certificate, Proxy, Script, tls_context
 from sinklib import program
 
 USERS = {"anna": "secret", "bert@example.org": "pass word"}
@@ -381,6 +381,97 @@ def test_mt_priority_only_where_the_backend_has_it(proxy):
         c.ask(b"AUTH PLAIN " + GOOD)
         assert b"MT-PRIORITY" not in c.hello()
         assert c.ask(b"MAIL FROM:<a@x> MT-PRIORITY=3").startswith(b"555 5.5.4")
+
+
+# ---- under TLS -----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def secure(checker, backend, tmp_path_factory):
+    """Logins need TLS here; the second listener wants it from the start, the third a login as well."""
+    folder = tmp_path_factory.mktemp("tls")
+    listener = {"address": "127.0.0.1:0", "auth": "dovecot:" + checker.path, "tls": "offer",
+                "certificates": [Certificate(folder, "mx.test").settings]}
+    with Proxy(folder / "p", backend.address, listen=[listener, {**listener, "tls": "implicit"},
+                                                      {**listener, "tls": "require", "auth_required": True}],
+               timeouts={"auth_delay_ms": 0, "drain_s": 5}, limits={"auth_failures": 0}) as p:
+        yield p.probed()
+
+
+def test_w109_w24_tls_first(secure, checker):
+    with secure.client() as c:
+        assert b"AUTH" not in c.hello()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"504 5.5.4")
+        c.starttls()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"503 5.5.1")  # EHLO comes first
+        assert b"AUTH PLAIN LOGIN CRAM-MD5" in c.hello()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"235")
+        port = c.socket.getsockname()[1]
+        assert c.message().startswith(b"250")
+    assert b"secured" in checker.wait_for(rb"\trport=%d\t" % port)[0].split(b"\t")
+
+
+def test_w102_received_says_so(secure, backend):
+    offer, implicit = secure.ports(2)
+    for client in (secure.client(port=offer), secure.client(port=implicit, tls=tls_context())):
+        with client as c:
+            if c.socket.getpeername()[1] == offer:
+                c.starttls()
+            c.hello()
+            c.ask(b"AUTH PLAIN " + GOOD)
+            assert c.message().startswith(b"250")
+        assert b" with ESMTPSA id " in backend.contents[-1]
+
+
+def test_w102_received_says_so_in_the_clear(proxy, backend):
+    with proxy.client() as c:
+        c.hello()
+        c.ask(b"AUTH PLAIN " + GOOD)
+        assert c.message().startswith(b"250")
+    assert b" with ESMTPA id " in backend.contents[-1]
+
+
+def test_w21_starttls_forgets_the_login(checker, backend, tmp_path):
+    with Proxy(tmp_path / "p", backend.address, listen=[{
+            "address": "127.0.0.1:0", "auth": "dovecot:" + checker.path, "auth_plaintext": True, "auth_required": True,
+            "tls": "offer", "certificates": [Certificate(tmp_path, "mx.test").settings]}]) as p, p.client() as c:
+        c.hello()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"235")
+        c.starttls()
+        c.hello()
+        assert c.ask(b"MAIL FROM:<a@x>").startswith(b"530 5.7.0")
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"235")
+        assert c.ask(b"MAIL FROM:<a@x>").startswith(b"250")
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_w03_w109_split_under_tls(secure, at):
+    with secure.client() as c:
+        c.hello()
+        c.starttls()
+        c.hello()
+        for line in DIALOGUE:
+            c.send(line[:at])
+            time.sleep(0.001)
+            c.send(line[at:])
+            reply = c.reply()
+        assert reply.startswith(b"235")
+
+
+# ---- logins that somebody in front of us saw -----------------------------------------------------
+
+def test_w105_xclient_login(checker, backend, tmp_path):
+    with start(tmp_path, "dovecot:" + checker.path, backend.address,
+               listener={"auth_required": True, "xclient": {"from": ["127.0.0.1"]}}) as p, p.client() as c:
+        c.hello()
+        assert c.ask(b"MAIL FROM:<a@x>").startswith(b"530")
+        assert c.ask(b"XCLIENT ADDR=192.0.2.7 LOGIN=anna").startswith(b"220")
+        c.hello()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"503")
+        assert c.message().startswith(b"250")
+        assert c.ask(b"XCLIENT ADDR=192.0.2.8").startswith(b"220")
+        c.hello()
+        assert c.ask(b"MAIL FROM:<a@x>").startswith(b"530")
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"235")
 
 
 # ---- an authentication server that misbehaves ----------------------------------------------------
