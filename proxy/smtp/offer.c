@@ -3,6 +3,8 @@
 #include "session.h"
 #include "xclient.h"
 
+#include "proxy/smtp/auth.h"
+
 /* ---- the backends' abilities -------------------------------------------------------------- */
 
 /* Taken once in a session: what was promised is not taken back because a probe came in between. Of
@@ -75,6 +77,8 @@ static const struct offer {
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("LIMITS"), 0, NULL, value_limits },
+	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY, auth_good, NULL },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
 	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },
