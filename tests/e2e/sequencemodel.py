@@ -9,6 +9,12 @@ BACKEND_CODES = {"2": 250, "m": 250, "4": 457, "5": 557, "9": 451, "3": 451, "1"
 FAILURE = {"tempfail": 451, "reject": 550, "accept": None, "quarantine": None}
 
 
+def loops(content):
+    """Has it too many Received fields, as far as its header section is there? (W103)"""
+    header, end, _ = content.partition(b"\r\n\r\n")
+    return end and header.count(b"Received:") > 50
+
+
 @dataclasses.dataclass
 class Transaction:
     """One message as the client means it. filters: seven letters for each; backend: three."""
@@ -366,7 +372,7 @@ class Model:
         self.tx.content += step.content
         if not step.final:
             self.state = "BDAT"
-            return self.chunk_failed(step.code, step) if step.code else self.say(250)
+            return self.chunk_failed(554, step) if loops(self.tx.content) else self.say(250)
         return self.content(step)
 
     def chunk_refused(self, step, size):
@@ -427,8 +433,8 @@ class Model:
 
     def verdict(self, step):
         tx = self.tx
-        if step.code:
-            return {step.code}
+        if step.code or loops(tx.content):
+            return {step.code or 554}
         if tx.discard:
             return {250}
         recipients, edits = list(tx.recipients), ""

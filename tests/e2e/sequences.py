@@ -153,8 +153,8 @@ class Author:
         return Step("xclient", b"XCLIENT PORT=1 ADDR=" + address.encode(), letters=letters,
                     alone=True)
 
-    def chunk(self, octets, final, code=0):
-        return Step("bdat", b"BDAT %d%s" % (len(octets), b" LAST" if final else b""), code,
+    def chunk(self, octets, final):
+        return Step("bdat", b"BDAT %d%s" % (len(octets), b" LAST" if final else b""),
                     content=octets, final=final)
 
     def stray_chunk(self):
@@ -166,20 +166,14 @@ class Author:
 
     def chunks(self, tx):
         """A message in chunks; now and then the last is missing."""
-        whole, steps = self.content(tx), []
-        rest, before = whole.content, 0
+        rest, steps = self.content(tx).content, []
         while 1 < len(rest) < LIMIT and self.random.random() < 0.6:
             cut = self.random.randrange(1, len(rest))
-            before += cut
-            code = whole.code if whole.code == 554 and b"\r\n\r\n" in whole.content[:before] else 0
-            steps.append(self.chunk(rest[:cut], False, code))
+            steps.append(self.chunk(rest[:cut], False))
             rest = rest[cut:]
-            if code:
-                break
-        steps.append(self.chunk(rest, self.random.random() < 0.9,
-                                whole.code if whole.code == 554 else 0))
+        steps.append(self.chunk(rest, self.random.random() < 0.9))
         if self.random.random() < 0.2:
-            steps.append(self.chunk(b"", True, whole.code if whole.code == 554 else 0))
+            steps.append(self.chunk(b"", True))
         return steps
 
     def unknown(self):
@@ -203,8 +197,7 @@ class Author:
         elif kind == "b":
             return Step("content", b"", 552, verb=False, content=text + b"x" * LIMIT + b"\r\n")
         else:
-            return Step("content", b"", 554, verb=False,
-                        content=b"Received: x\r\n" * 51 + text + b"b\r\n")
+            text = b"Received: x\r\n" * 51 + text + b"b\r\n"
         return Step("content", b"", verb=False, content=text)
 
     def next(self, state, tx):
