@@ -32,6 +32,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/aborts.c \
 	proxy/resolver.c \
 	proxy/resolver.h \
+	proxy/smtp/bad_input.c \
 	proxy/smtp/command_xclient.c \
 	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
