@@ -30,11 +30,11 @@ weir_proxy_SOURCES = \
 	proxy/received.c \
 	proxy/received.h \
 	proxy/smtp/aborts.c \
+	proxy/smtp/bdat.c \
 	proxy/resolver.c \
 	proxy/resolver.h \
 	proxy/smtp/bad_input.c \
 	proxy/smtp/command_xclient.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
@@ -89,6 +89,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/probe.c \
+	proxy/upstream/probe.h \
 	proxy/upstream/introduction.c \
 	proxy/upstream/introduction.h \
 	proxy/upstream/pool.c \
@@ -125,11 +127,11 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/certificate.h tests/unit/unit.h proxy/stream.c \
 	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_tls
-check_tls_SOURCES = tests/unit/check_tls.c tests/unit/unit.h proxy/tls/identity.c \
+check_tls_SOURCES = tests/unit/check_tls.c tests/unit/certificate.h tests/unit/unit.h proxy/tls/identity.c \
 	proxy/tls/policy.c proxy/tls/server.c proxy/tls/tickets.c proxy/tls/words.c
 check_tls_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
@@ -155,6 +157,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \

@@ -84,6 +84,7 @@ struct proxy_settings {
 		int64_t memory_bytes;  /* of all workers */
 	} limits;
 	struct {
+		int64_t probe_s; /* 0: servers are asked for their abilities at the start only */
 		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */

@@ -132,7 +132,7 @@ static void first_chunk(struct session *s)
 
 static bool too_big(const struct session *s, const struct bdat *b)
 {
-	uint64_t limit = (uint64_t)s->settings->limits.message_bytes;
+	uint64_t limit = s->message_max;
 
 	return b->size > limit || intake_bytes(s->intake) > limit - b->size;
 }
@@ -170,7 +170,7 @@ static bool parse(struct slice argument, uint64_t *size, bool *last)
 /* No more than half a message beyond the limit is read to be thrown away (W63). */
 static bool too_much(const struct session *s, const struct bdat *b, uint64_t size)
 {
-	uint64_t limit = (uint64_t)s->settings->limits.message_bytes;
+	uint64_t limit = s->message_max;
 
 	return size > limit + limit / 2 || b->announced > limit + limit / 2 - size;
 }

@@ -12,7 +12,7 @@ static const char *check_size(struct session *s, struct slice value)
 
 	if (slice_number(value, UINT64_MAX / 2, &size) < 0)
 		return "501 5.5.4 SIZE wants a number\r\n";
-	if (size > (uint64_t)s->settings->limits.message_bytes)
+	if (size > s->message_max)
 		return "552 5.3.4 Message too big\r\n";
 	return NULL;
 }

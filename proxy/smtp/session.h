@@ -56,6 +56,8 @@ struct session {
 	char *helo;
 	enum session_state state;
 	unsigned offered;             /* enum extension, as EHLO said */
+	struct abilities upstream;    /* of all backends, as they were at the first HELO or EHLO */
+	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
 	bool esmtp;      /* EHLO, not HELO */
@@ -208,7 +210,7 @@ struct verdict_line {
 	const char *action;             /* "accept", "reject", ... */
 	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
 	const char *backend;            /* server; NULL or "": none was asked */
-	const char *backend_reply;      /* NULL: none */
+	struct slice backend_id;        /* under which it has the message; empty: not told */
 };
 /* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
  * the transaction is left (W70). */

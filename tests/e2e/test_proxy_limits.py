@@ -386,7 +386,7 @@ def test_memory_bodies_go_to_files(sink, tmp_path):
         for c in clients:
             c.send(b".\r\n")
         assert all(c.reply().startswith(b"250") for c in clients)
-        assert memory(proxy) == 0
+        until(lambda: memory(proxy) == 0)
         fresh = [m.content for m in sink.messages() if m.name not in before]
         assert len(fresh) == 10 and all(m.endswith(b"\r\n\r\n" + body) for m in fresh)
         for c in clients:
@@ -408,7 +408,7 @@ def test_memory_is_out(sink, tmp_path):
             assert large.reply() == b"452 4.3.1 Insufficient system storage, try again later"
             nothing_left(large)
             assert "no_memory" in proxy.log
-            assert memory(proxy) == 0
+            until(lambda: memory(proxy) == 0)
             for client in (small, large):
                 assert client.message().startswith(b"250")
 
@@ -427,7 +427,7 @@ def test_memory_comes_back(sink, tmp_path):
             first.send(b".\r\n")
             assert first.reply().startswith(b"250")
             assert second.reply().startswith(b"250")
-        assert memory(proxy) == 0
+        until(lambda: memory(proxy) == 0)
 
 
 def test_memory_of_a_filter_that_is_behind(sink, tmp_path):
