@@ -63,6 +63,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/auth.h \
 	proxy/resolver.c \
 	proxy/resolver.h \
+	proxy/smtp/bad_input.c \
 	proxy/smtp/command_xclient.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
