@@ -120,6 +120,20 @@ def test_w42_aborted_mail_data(sink, tmp_path):
         assert "why=aborted_bytes" in proxy.log
 
 
+def test_w42_reset_before_the_last_chunk(sink, tmp_path):
+    """By BDAT the same: chunks whose LAST never comes."""
+    with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000}) as proxy, \
+            proxy.client() as client:
+        chunk = b"Subject: x\r\n\r\n" + b"x" * 60000
+        for end in (b"RSET", b"EHLO client.test"):
+            client.envelope()
+            client.send(b"BDAT %d\r\n" % len(chunk) + chunk)
+            assert client.reply().startswith(b"250")
+            assert client.ask(end).startswith(b"250")
+        assert client.ask(b"MAIL FROM:<a@x>").startswith(b"421 4.7.0 Too much mail data")
+        assert ended(client)
+
+
 def test_w42_aborts_are_forgotten(sink, tmp_path):
     with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000},
                timeouts={"aborted_forget_s": 1}) as proxy:
@@ -410,6 +424,28 @@ def test_memory_is_out(sink, tmp_path):
             assert "no_memory" in proxy.log
             until(lambda: memory(proxy) == 0)
             for client in (small, large):
+                assert client.message().startswith(b"250")
+
+
+def test_memory_is_out_for_chunks(sink, tmp_path):
+    """As with DATA."""
+    with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
+               timeouts={"memory_s": 1}) as proxy:
+        with proxy.client() as large, proxy.client() as small:
+            large.envelope()
+            large.send(b"BDAT 200000\r\n" + header(200000))
+            until(lambda: memory(proxy) >= BUDGET)
+            small.envelope()
+            small.send(b"BDAT 4 LAST\r\nx\r\n\n")
+            assert small.reply() == \
+                b"452 4.3.1 Insufficient system storage, try again later"
+            nothing_left(small)
+            assert large.reply() == b"452 4.3.1 Insufficient system storage, try again later"
+            large.send(b"BDAT 4 LAST\r\nx\r\n\n")
+            assert large.reply().startswith(b"551")
+            until(lambda: memory(proxy) == 0)
+            for client in (small, large):
+                nothing_left(client)
                 assert client.message().startswith(b"250")
 
 
