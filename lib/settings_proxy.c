@@ -191,7 +191,7 @@ static const struct conf_field proxy_fields[] = {
 	{ .name = "stress/percent", .type = CONF_INT, .offset = AT(stress.percent), .fallback = "80", .min = 0, .max = 100, .unit = "percent",
 	  .about = "So much of limits/sessions, or of the sessions that a worker has descriptors for, is stress: the settings below hold until it is a tenth less. 0: never." },
 	{ .name = "stress/command_s", .type = CONF_INT, .offset = AT(stress.command_s), .fallback = "10", .min = 1, .max = 86400, .unit = "s",
-	  .about = "timeouts/command_s under stress, where that is more." },
+	  .about = "timeouts/command_s and timeouts/tls_handshake_s under stress, where they are more." },
 	{ .name = "stress/data_s", .type = CONF_INT, .offset = AT(stress.data_s), .fallback = "10", .min = 1, .max = 86400, .unit = "s",
 	  .about = "timeouts/data_s under stress, where that is more." },
 	{ .name = "stress/errors_hard", .type = CONF_INT, .offset = AT(stress.errors_hard), .fallback = "1", .min = 1, .max = 1000000, .unit = "",
