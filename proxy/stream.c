@@ -265,6 +265,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (!s->reading)
+		return; /* woken by look_again or on_writable, and not wanted any more */
 	if (s->handshake != NULL) {
 		shake_hands(s);
 		return;
