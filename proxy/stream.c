@@ -494,3 +494,13 @@ ssize_t stream_peek(struct stream *s, void *into, size_t n)
 		return stream_tls_peek(s->tls, into, n);
 	return recv(s->fd, into, n, MSG_PEEK);
 }
+
+static size_t beyond_keep(const struct bytes *b)
+{
+	return b->cap > KEEP_MAX ? b->cap : 0;
+}
+
+size_t stream_memory(const struct stream *s)
+{
+	return beyond_keep(&s->in) + beyond_keep(&s->out);
+}

@@ -48,6 +48,8 @@ size_t stream_unsent(const struct stream *s);
 /* No more output will follow: the peer sees the end after what is written. */
 void stream_shut(struct stream *s);
 int stream_fd(const struct stream *s);
+/* Octets of memory that input and output take, beyond the little that an idle one keeps. */
+size_t stream_memory(const struct stream *s);
 
 /* Turn to TLS. What was read and not taken is dropped (RFC 3207 6); what was flushed leaves in the
  * clear first. ssl is taken over, its role set. Until on_secured nothing is read or written; an

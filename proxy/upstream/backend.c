@@ -24,8 +24,8 @@ struct backend {
 	const struct backend_events *events;
 	void *arg;
 	enum state state;
-	size_t *order; /* servers still to be tried, for as long as we are not ready */
-	size_t tried;
+	size_t *order; /* the servers that may be tried */
+	size_t candidates, tried;
 	struct dial *dial;
 	struct stream *stream;
 	struct event timer;
@@ -39,8 +39,8 @@ struct backend {
 	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
-	bool clear;   /* this server is asked once more, without TLS */
 	bool trouble; /* of our own, that the owner is yet to be told of */
+	bool clear;   /* this server is asked once more, without TLS */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -498,7 +498,7 @@ static void try_next(struct backend *b, const char *error)
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
 	b->abilities = (struct abilities){ 0 };
-	while (b->tried < b->route->count) {
+	while (b->tried < b->candidates) {
 		const struct server *s = &b->route->servers[b->order[b->tried++]];
 
 		b->state = DIALLING;
@@ -513,7 +513,7 @@ static void try_next(struct backend *b, const char *error)
 	(void)leave(b);
 }
 
-struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg)
+static struct backend *make(struct route *r, const struct backend_events *events, void *arg)
 {
 	struct backend *b = calloc(1, sizeof(*b));
 
@@ -526,17 +526,47 @@ struct backend *backend_open(struct route *r, const struct backend_events *event
 		free(b);
 		return NULL;
 	}
-	route_order(r, b->order);
 	event_assign(&b->timer, r->upstream->base, -1, 0, on_timeout, b);
 	b->due_ms = b->timer_ms = NEVER;
+	return b;
+}
+
+static struct backend *begin(struct backend *b)
+{
+	struct upstream *u = b->route->upstream;
+
 	b->state = DIALLING;
 	b->tried = 1;
-	set_timeout(b, r->upstream->settings->timeouts.connect_s);
+	set_timeout(b, u->settings->timeouts.connect_s);
 	b->dial = dial_start(
-	    r->upstream->base, r->upstream->dns, &r->servers[b->order[0]].endpoint, on_dialled, b);
+	    u->base, u->dns, &b->route->servers[b->order[0]].endpoint, on_dialled, b);
 	if (b->dial == NULL)
 		backend_close(&b);
 	return b;
+}
+
+struct backend *backend_open(
+    struct route *r, unsigned needs, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	route_order(r, needs, b->order);
+	b->candidates = r->count;
+	return begin(b);
+}
+
+struct backend *backend_open_at(
+    struct route *r, size_t server, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	b->order[0] = server;
+	b->candidates = 1;
+	return begin(b);
 }
 
 struct bytes *backend_command(struct backend *b, enum backend_verb verb)

@@ -323,12 +323,6 @@ class Script:
         except OSError:
             pass
 
-    def _secure(self, connection, lines):
-        lines.append(b"(TLS)")
-        connection = self.tls.wrap_socket(connection, server_side=True)
-        self.sessions.append(connection.session_reused)
-        return connection
-
     def _chunk(self, file, line, chunks):
         """Read the octets of a chunk: the reply to it, which is that of BDAT, or of DOT for the last."""
         words = line.upper().split()
@@ -342,8 +336,14 @@ class Script:
         chunks.clear()
         return self._answer("DOT")
 
+    def _secure(self, connection, lines):
+        lines.append(b"(TLS)")
+        connection = self.tls.wrap_socket(connection, server_side=True)
+        self.sessions.append(connection.session_reused)
+        return connection
+
     def _talk(self, connection, file, lines):
-        secure, chunks = False, []
+        chunks, secure = [], False
         if self.implicit:
             connection, secure = self._secure(connection, lines), True
             file = connection.makefile("rb")
@@ -360,9 +360,9 @@ class Script:
             if verb == "BDAT":
                 answer = self._chunk(file, line, chunks)
                 continue
-            answer = self._answer("EHLO2" if secure and not self.implicit and verb == "EHLO" else verb)
             if verb in ("RSET", "MAIL"):
                 chunks.clear()
+            answer = self._answer("EHLO2" if secure and not self.implicit and verb == "EHLO" else verb)
             if verb == "STARTTLS" and self.tls and answer is not None and answer.startswith(b"220"):
                 connection.sendall(answer)
                 connection, secure = self._secure(connection, lines), True
