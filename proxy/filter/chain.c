@@ -369,6 +369,15 @@ void chain_on_ready(struct chain *c, void (*on_ready)(void *arg), void *arg)
 	c->ready_arg = arg;
 }
 
+size_t chain_memory(const struct chain *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->filters->n; i++)
+		n += filter_session_memory(c->sessions[i]);
+	return n;
+}
+
 bool chain_decided(const struct chain *c)
 {
 	return c->head != NULL && filter_session_decided(c->head);

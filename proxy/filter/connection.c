@@ -431,6 +431,16 @@ const struct milter_options *filter_connection_options(const struct filter_conne
 	return &c->options;
 }
 
+static size_t beyond_keep(const struct bytes *b)
+{
+	return b->cap > KEEP_MAX ? b->cap : 0;
+}
+
+size_t filter_connection_memory(const struct filter_connection *c)
+{
+	return beyond_keep(&c->in) + beyond_keep(&c->out);
+}
+
 struct slice filter_connection_macros(const struct filter_connection *c, enum milter_stage stage)
 {
 	return c->lists.names[stage];

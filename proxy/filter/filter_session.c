@@ -111,6 +111,8 @@ static void fail(struct filter_session *fs, const char *why)
 	enum filter_event goal = fs->goal;
 
 	failure_log(fs, why);
+	/* It broke over the reply that it owed to an aborted message: MAIL was not told yet. */
+	fs->untold |= fs->swallow && goal == FILTER_MAIL;
 	disconnect(fs, false);
 	if (reconnect(fs))
 		return;
@@ -479,6 +481,12 @@ void filter_session_body(struct filter_session *fs, struct slice octets)
 size_t filter_session_waiting(const struct filter_session *fs)
 {
 	return content_waiting(&fs->content);
+}
+
+size_t filter_session_memory(const struct filter_session *fs)
+{
+	return fs->content.waiting.cap +
+	    (fs->talk.connection != NULL ? filter_connection_memory(fs->talk.connection) : 0);
 }
 
 bool filter_session_decided(const struct filter_session *fs)

@@ -11,6 +11,11 @@
 
 static void data_begin(struct session *s)
 {
+	if (s->worker->pressure.memory == MEMORY_OUT) {
+		session_say(s, SLICE("452 4.3.1 Insufficient system storage, try again later\r\n"));
+		transaction_abort(s);
+		return;
+	}
 	if ((s->intake = intake_new(s, false)) == NULL) {
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		transaction_abort(s);
@@ -164,6 +169,7 @@ static void on_chain_ready(void *arg)
 		return;
 	intake_excuse(s->intake, clock_ms() - s->held_ms);
 	s->held_ms = 0;
+	s->waiting = false;
 	stream_pause(s->stream, false);
 	session_process(s);
 }
@@ -185,7 +191,7 @@ bool data_input(struct session *s)
 	size_t used;
 	int rc;
 
-	if (in.n == 0 || data_filters_behind(s))
+	if (in.n == 0 || data_filters_behind(s) || memory_waits(s))
 		return false;
 	rc = intake_take(s, in, &used);
 	stream_take(s->stream, used);
@@ -199,7 +205,8 @@ bool data_input(struct session *s)
 
 int64_t data_deadline(const struct session *s)
 {
-	return intake_deadline(s->intake, s->settings);
+	return intake_deadline(
+	    s->intake, s->worker->pressure.patience.data_s, s->settings->timeouts.min_data_rate);
 }
 
 bool data_committed(const struct session *s)

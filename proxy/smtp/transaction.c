@@ -96,6 +96,8 @@ void transaction_reset(struct session *s, bool aborted)
 	if (s->held_ms != 0)
 		stream_pause(s->stream, false);
 	s->held_ms = 0;
+	memory_wake(s);
+	memory_count(s);
 	mail_free(&s->mail);
 	s->utf8 = s->discard = false;
 	if (s->state != SESSION_START)
@@ -127,6 +129,7 @@ void transaction_abort(struct session *s)
 			s->state = SESSION_READY; /* after chunks that failed */
 		return;
 	}
+	aborts_count(s);
 	if (s->intake != NULL)
 		transaction_log(s,
 		    &(struct verdict_line){ .action = data_committed(s) ? "in_doubt" : "abort" });

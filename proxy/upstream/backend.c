@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
 #include "proxy/stream.h"
@@ -16,7 +17,7 @@
 #define FAREWELL_S 5
 #define NEVER      INT64_MAX
 
-enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
+enum state { DIALLING, GREETING, EHLO, HELO, STARTTLS, SECURING, READY, FAREWELL };
 
 struct backend {
 	struct route *route;
@@ -39,6 +40,7 @@ struct backend {
 	unsigned depth;
 	bool dead, lost;
 	bool trouble; /* of our own, that the owner is yet to be told of */
+	bool clear;   /* this server is asked once more, without TLS */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -220,6 +222,8 @@ static const struct {
 	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
 	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
+	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -235,6 +239,9 @@ static void learn(struct abilities *a, struct slice text)
 		if (slice_ieq(keyword, SLICE("SIZE")))
 			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
 	}
+	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
+	if (a->tls != LINK_VERIFIED)
+		a->extensions &= ~(unsigned)EXTENSION_REQUIRETLS;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -258,6 +265,57 @@ static bool ready(struct backend *b)
 	return leave(b);
 }
 
+/* The reply to EHLO or HELO was good: ready, or TLS first. False as below. */
+static bool on_greeted(struct backend *b)
+{
+	switch (backend_tls_next(b->route, &b->abilities, b->clear)) {
+	case BACKEND_TLS_GO_ON:
+		return ready(b);
+	case BACKEND_TLS_MISSING:
+		try_next(b, "STARTTLS is not offered");
+		return false;
+	case BACKEND_TLS_ASK:
+		b->state = STARTTLS;
+		(void)bytes_add(stream_output(b->stream), SLICE("STARTTLS\r\n"));
+		stream_flush(b->stream);
+	}
+	return true;
+}
+
+static void secure(struct backend *b)
+{
+	b->state = SECURING;
+	if (!backend_tls_start(b->route, backend_server_index(b), b->stream))
+		try_next(b, "out of memory");
+}
+
+/* The reply to STARTTLS. False as below. */
+static bool on_starttls_reply(struct backend *b, const struct smtp_reply *r)
+{
+	if (r->code == 220 && stream_input(b->stream).n > 0)
+		try_next(b, "octets in the clear behind the reply to STARTTLS"); /* W25 */
+	else if (r->code == 220)
+		secure(b);
+	else if (smtp_reply_class(r) >= 4 && backend_tls_optional(b->route))
+		return ready(b);
+	else
+		try_next(b, "STARTTLS is refused");
+	return false;
+}
+
+static void on_secured(void *arg)
+{
+	struct backend *b = arg;
+
+	/* What was said in the clear counts no more (W26). */
+	b->abilities = (struct abilities){ .tls = backend_tls_done(
+					       b->route, backend_server_index(b), b->stream) };
+	if (backend_tls_implicit(b->route))
+		b->state = GREETING;
+	else
+		say_hello(b, EHLO, "EHLO");
+}
+
 /* One reply before we are ready. False when this connection is no more. */
 static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 {
@@ -265,11 +323,13 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 	struct buf line = BUF_ON(text);
 	bool good = smtp_reply_class(r) == 2;
 
+	if (b->state == STARTTLS)
+		return on_starttls_reply(b, r);
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
 	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
-		return ready(b);
+		return on_greeted(b);
 	if (good) {
 		say_hello(b, EHLO, "EHLO");
 		return true;
@@ -394,7 +454,10 @@ bool backend_committed(const struct backend *b)
 /* ---- life --------------------------------------------------------------------------------- */
 
 static const struct stream_events stream_events = {
-	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed,
+	.on_secured = on_secured,
 };
 
 static void on_dialled(int fd, const char *error, void *arg)
@@ -411,15 +474,24 @@ static void on_dialled(int fd, const char *error, void *arg)
 	    b->route->upstream->base, fd, SMTP_REPLY_WIRE_MAX + 1, &stream_events, b);
 	if (b->stream == NULL)
 		try_next(b, "out of memory");
+	else if (backend_tls_implicit(b->route))
+		secure(b);
 }
 
 /* error: what became of the server that was tried last; NULL before the first. */
 static void try_next(struct backend *b, const char *error)
 {
 	struct upstream *u = b->route->upstream;
+	bool again = b->state == SECURING && backend_tls_optional(b->route) && !b->clear;
 	char last[512] = "";
 
-	if (error != NULL) {
+	b->clear = again;
+	if (again) {
+		/* On the connection of a failed handshake nothing can be said any more. */
+		log_event(LOG_LEVEL_WARN, "backend_tls_failed", "backend", b->route->name, "server",
+		    backend_server(b), "error", error, "what", "asked again without TLS", NULL);
+		b->tried--;
+	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
 		route_failed(b->route, backend_server_index(b), error);
 	}

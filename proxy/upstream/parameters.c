@@ -15,6 +15,7 @@ static const struct {
 	{ SLICE("ENVID"), EXTENSION_DSN },
 	{ SLICE("NOTIFY"), EXTENSION_DSN },
 	{ SLICE("ORCPT"), EXTENSION_DSN },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)
@@ -49,6 +50,8 @@ unsigned parameters_need(const char *parameters)
 		need |= EXTENSION_8BITMIME;
 	if (parameters_have(parameters, SLICE("SMTPUTF8")))
 		need |= EXTENSION_SMTPUTF8;
+	if (parameters_have(parameters, SLICE("REQUIRETLS")))
+		need |= EXTENSION_REQUIRETLS;
 	return need;
 }
 

@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "probe.h"
 #include "proxy/resolver.h"
+#include "proxy/tls/client.h"
 #include "weir/log.h"
 
 /* A server that failed is asked last for 1 s, 2 s, 4 s .. 64 s. */
@@ -131,6 +132,8 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->name = b->name;
 	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
+	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
+		return err_prefix(e, "backend %s", b->name);
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -143,6 +146,14 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 		r->count++;
 	}
 	return 0;
+}
+
+static void route_clear(struct route *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		SSL_SESSION_free(r->servers[i].session);
+	free(r->servers);
+	tls_client_free(&r->tls);
 }
 
 static bool needs_dns(const struct upstream *u)
@@ -234,7 +245,7 @@ void upstream_free(struct upstream **at)
 	}
 	backend_drop_farewells(u);
 	for (size_t i = 0; i < u->count; i++)
-		free(u->routes[i].servers);
+		route_clear(&u->routes[i]);
 	if (u->dns != NULL)
 		evdns_base_free(u->dns, 0);
 	bytes_free(&u->scratch);

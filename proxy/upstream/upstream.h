@@ -7,6 +7,7 @@
 
 #include <event2/dns.h>
 #include <event2/event.h>
+#include <openssl/ssl.h>
 #include <sys/queue.h>
 
 #include "proxy/upstream/pool.h"
@@ -24,13 +25,17 @@ enum extension {
 	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
 };
 
+enum link_tls { LINK_CLEAR, LINK_TLS, LINK_VERIFIED };
+
 struct abilities {
 	bool known;          /* somebody was spoken to */
 	unsigned extensions; /* enum extension */
 	uint64_t size;       /* of SIZE; 0: no limit was told */
+	enum link_tls tls;   /* the link that it was said on */
 };
 
 struct probe;
+struct tls_client;
 
 struct server {
 	struct endpoint endpoint;
@@ -41,12 +46,14 @@ struct server {
 	struct abilities abilities;   /* as its last EHLO told */
 	int64_t learned_ms;           /* when that was */
 	struct probe *probe;
+	SSL_SESSION *session;         /* of TLS, to be resumed; NULL: none */
 };
 
 struct route {
 	const char *name; /* the backend's */
 	const struct backend_settings *settings;
 	unsigned unwanted; /* enum extension: what the settings forbid, whatever a server lists */
+	struct tls_client *tls; /* NULL: off */
 	struct server *servers;
 	size_t count;
 	struct upstream *upstream;
