@@ -57,6 +57,9 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/smtp/bdat.c \
+	proxy/smtp/chunk.c \
+	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
 	proxy/smtp/bdat.c \
 	proxy/smtp/auth.c \
@@ -153,6 +156,9 @@ check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
 check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
 check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_chunk
+check_chunk_SOURCES = tests/unit/check_chunk.c tests/unit/unit.h proxy/smtp/chunk.c
+check_chunk_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -222,6 +228,10 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/e2e/test_proxy_tls.py \
+	tests/fuzz/corpus/smtp_chunk/borders \
+	tests/fuzz/corpus/smtp_chunk/malformed \
+	tests/fuzz/corpus/smtp_chunk/much \
+	tests/fuzz/corpus/smtp_chunk/two \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -233,6 +243,12 @@ fuzz_dovecot_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c proxy/auth/base64.c proxy/auth/bearer.c proxy/auth/mechanism.c
 fuzz_sasl_LDADD = $(WEIR_LIBS)
 fuzz_sasl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += fuzz_smtp_chunk
+fuzz_smtp_chunk_SOURCES = tests/fuzz/fuzz_smtp_chunk.c proxy/smtp/chunk.c proxy/smtp/line.c
+fuzz_smtp_chunk_LDADD = $(WEIR_LIBS)
+fuzz_smtp_chunk_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
