@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 enum {
-	OPENING =
-	    64, /* sessions on their way to the first reply to EHLO: listen queues are short */
+	OPENING = 16, /* sessions before their first reply to EHLO: listen queues are short */
 	EVENTS = 256,
 	INPUT_MAX = 2048,
 };

@@ -39,6 +39,8 @@ weir_proxy_SOURCES = \
 	proxy/control/decay.c \
 	proxy/control/decay.h \
 	proxy/control/keyed_hash.h \
+	proxy/control/pressure.c \
+	proxy/control/pressure.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
 	proxy/listen/client_name.c \
@@ -62,10 +64,11 @@ weir_proxy_SOURCES = \
 	proxy/received.h \
 	proxy/smtp/auth.c \
 	proxy/smtp/auth.h \
+	proxy/smtp/aborts.c \
+	proxy/smtp/bdat.c \
 	proxy/resolver.c \
 	proxy/resolver.h \
 	proxy/smtp/command_xclient.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
 	proxy/smtp/intake.h \
@@ -78,6 +81,7 @@ weir_proxy_SOURCES = \
 	proxy/smtp/line.c \
 	proxy/smtp/line.h \
 	proxy/smtp/mail_commands.c \
+	proxy/smtp/memory.c \
 	proxy/smtp/offer.c \
 	proxy/smtp/session.c \
 	proxy/smtp/session.h \
@@ -111,12 +115,16 @@ weir_proxy_SOURCES = \
 	proxy/tls/words.h \
 	proxy/upstream/backend.c \
 	proxy/upstream/backend.h \
+	proxy/upstream/backend_tls.c \
+	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
+	proxy/upstream/probe.c \
+	proxy/upstream/probe.h \
 	proxy/upstream/introduction.c \
 	proxy/upstream/introduction.h \
 	proxy/upstream/pool.c \
@@ -140,6 +148,7 @@ check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
 check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
@@ -152,6 +161,9 @@ check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
 check_mail_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/control/pressure.c \
+	proxy/control/shared.c
+check_pressure_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_received_SOURCES = tests/unit/check_received.c tests/unit/unit.h proxy/received.c
 check_received_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control/penalties.c \
@@ -159,14 +171,23 @@ check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_stream_SOURCES = tests/unit/check_stream.c tests/unit/unit.h proxy/stream.c \
+check_stream_SOURCES = tests/unit/check_stream.c tests/unit/certificate.h tests/unit/unit.h proxy/stream.c \
 	proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_tls
+check_tls_SOURCES = tests/unit/check_tls.c tests/unit/certificate.h tests/unit/unit.h proxy/tls/identity.c \
+	proxy/tls/policy.c proxy/tls/server.c proxy/tls/tickets.c proxy/tls/words.c
+check_tls_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_proxy_header
 check_proxy_header_SOURCES = tests/unit/check_proxy_header.c tests/unit/unit.h \
 	proxy/listen/proxy_header.c
 check_proxy_header_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_client_name
+check_client_name_SOURCES = tests/unit/check_client_name.c tests/unit/unit.h \
+	proxy/listen/client_name.c proxy/resolver.c
+check_client_name_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_xclient
 check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/xclient.c
@@ -191,9 +212,11 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
+	tests/e2e/test_proxy_limits.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/xclient/all \
 	tests/fuzz/corpus/xclient/none \

@@ -10,14 +10,22 @@ static void recipient_free(struct mail_recipient *r)
 	free(r->parameters);
 }
 
+void mail_drop_fields(struct mail *m)
+{
+	for (size_t i = 0; i < m->field_count; i++)
+		free(m->fields[i].line);
+	free(m->fields);
+	m->fields = NULL;
+	m->field_count = m->field_cap = 0;
+	m->own_received = false;
+}
+
 void mail_free(struct mail *m)
 {
 	for (size_t i = 0; i < m->recipient_count; i++)
 		recipient_free(&m->recipients[i]);
-	for (size_t i = 0; i < m->field_count; i++)
-		free(m->fields[i].line);
+	mail_drop_fields(m);
 	free(m->recipients);
-	free(m->fields);
 	free(m->reverse_path);
 	free(m->parameters);
 	spool_free(&m->body);

@@ -50,6 +50,8 @@ size_t mail_remove_recipient(struct mail *m, struct slice address);
 /* line: "Name: value\r\n". at: position in fields; at or past the end appends. */
 bool mail_insert_field(struct mail *m, size_t at, struct slice line);
 void mail_remove_field(struct mail *m, size_t at);
+/* All of them. */
+void mail_drop_fields(struct mail *m);
 /* Exchange a field's line. */
 bool mail_change_field(struct mail *m, size_t at, struct slice line);
 /* Octets of header section, separator and body. */

@@ -31,7 +31,7 @@
 #define KILL_AFTER_S 5
 /* How often files of certificates are looked at. One that changed is read when it has stood still
  * for so long. */
-#define RENEWAL_S 1
+#define RENEWAL_US 500000
 
 /* One worker's place: who is in it, and when another is due. */
 struct place {
@@ -504,13 +504,14 @@ static json_t *status(struct master *m)
 		if (atomic_load(&m->shared->slots[i].pid) > 0)
 			(void)json_array_append_new(
 			    workers, worker_status(&m->shared->slots[i], m->retired[i] != 0));
-	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:I}", "ok", 1, "program",
-	    "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers", workers,
-	    "certificates", tls_store_status(m->certificates), "sessions",
+	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:I,s:b,s:I}", "ok", 1,
+	    "program", "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers",
+	    workers, "certificates", tls_store_status(m->certificates), "sessions",
 	    (json_int_t)sums.sessions, "sessions_total", (json_int_t)sums.sessions_total,
 	    "messages", (json_int_t)sums.messages, "refused", (json_int_t)sums.refused, "logins",
 	    login_status(&m->shared->penalties), "restarts",
-	    (json_int_t)atomic_load(&m->shared->restarts));
+	    (json_int_t)atomic_load(&m->shared->restarts), "stress",
+	    atomic_load(&m->shared->stressed) > 0, "memory_bytes", (json_int_t)sums.memory);
 }
 
 static json_t *on_control(const char *command, json_t *request, void *arg)
@@ -604,7 +605,7 @@ static int watch_signals(struct master *m, struct err *e)
 	m->renewal = event_new(m->base, -1, EV_PERSIST, on_renewal, m);
 	if (m->kill_timer == NULL || m->renewal == NULL)
 		return err_set(e, "out of memory");
-	event_add(m->renewal, &(struct timeval){ .tv_sec = RENEWAL_S });
+	event_add(m->renewal, &(struct timeval){ .tv_usec = RENEWAL_US });
 	return 0;
 }
 

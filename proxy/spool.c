@@ -94,6 +94,22 @@ int spool_add(struct spool *s, struct slice octets, struct err *e)
 	return -1;
 }
 
+int spool_spill(struct spool *s, struct err *e)
+{
+	if (s->in_file == 0 && s->memory.n > 0) {
+		if (add_to_file(s, bytes_slice(&s->memory), e) < 0)
+			return -1;
+		bytes_free(&s->memory);
+	}
+	s->memory.max = s->memory.n > 0 ? s->memory.n : 1;
+	return 0;
+}
+
+size_t spool_memory(const struct spool *s)
+{
+	return s != NULL ? s->memory.cap : 0;
+}
+
 uint64_t spool_size(const struct spool *s)
 {
 	return s->memory.n + s->in_file;

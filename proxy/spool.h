@@ -17,6 +17,10 @@ struct spool *spool_new(const char *directory, size_t memory_max);
 void spool_free(struct spool **s);
 int spool_add(struct spool *s, struct slice octets, struct err *e);
 uint64_t spool_size(const struct spool *s);
+/* Take no more memory; what is held goes to the file too, where nothing is there yet. */
+int spool_spill(struct spool *s, struct err *e);
+/* Octets of memory; 0 for NULL. */
+size_t spool_memory(const struct spool *s);
 /* Octets from offset on, at most n: *got points into the spool's memory, or into `into` (n octets),
  * and is valid until the next call. Empty at the end. */
 int spool_read(

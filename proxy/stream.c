@@ -29,15 +29,11 @@ struct stream {
 	size_t in_at, input_max;
 	struct bytes out;
 	size_t out_at;
-	int error;                   /* errno of a failed write, reported from the loop */
-	struct stream_tls *tls;      /* NULL: plain */
-	struct handshake *handshake; /* NULL: none under way */
+	int error;               /* errno of a failed write, reported from the loop */
+	struct stream_tls *tls;  /* NULL: plain */
+	struct event *handshake; /* its deadline; NULL: none is under way */
 	unsigned depth;
 	bool eof, paused, full, reading, waiting, dead;
-};
-
-struct handshake {
-	struct event deadline;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -97,8 +93,7 @@ static void release(struct stream *s)
 static void end_handshake(struct stream *s)
 {
 	if (s->handshake != NULL)
-		event_del(&s->handshake->deadline);
-	free(s->handshake);
+		event_free(s->handshake);
 	s->handshake = NULL;
 }
 
@@ -446,23 +441,14 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s)
 {
-	struct handshake *h = malloc(sizeof(*h));
-
-	if (h == NULL) {
-		SSL_free(ssl);
+	if ((s->tls = stream_tls_new(ssl, s->fd)) == NULL ||
+	    (s->handshake = evtimer_new(s->base, on_deadline, s)) == NULL)
 		return false;
-	}
-	if ((s->tls = stream_tls_new(ssl, s->fd)) == NULL) {
-		free(h);
-		return false;
-	}
+	event_add(s->handshake, &(struct timeval){ .tv_sec = deadline_s });
 	s->fresh = (struct slice){ 0 };
 	bytes_free(&s->in);
 	s->in_at = 0;
 	s->full = false;
-	event_assign(&h->deadline, s->base, -1, 0, on_deadline, s);
-	event_add(&h->deadline, &(struct timeval){ .tv_sec = deadline_s });
-	s->handshake = h;
 	watch(s);
 	/* A client speaks first; a server may have been spoken to already. */
 	event_active(&s->readable, EV_READ, 0);
@@ -490,11 +476,6 @@ static void shake_hands(struct stream *s)
 	}
 }
 
-bool stream_securing(const struct stream *s)
-{
-	return s->handshake != NULL;
-}
-
 SSL *stream_ssl(const struct stream *s)
 {
 	return s->tls != NULL ? stream_tls_ssl(s->tls) : NULL;
@@ -510,4 +491,14 @@ ssize_t stream_peek(struct stream *s, void *into, size_t n)
 	if (s->tls != NULL)
 		return stream_tls_peek(s->tls, into, n);
 	return recv(s->fd, into, n, MSG_PEEK);
+}
+
+static size_t beyond_keep(const struct bytes *b)
+{
+	return b->cap > KEEP_MAX ? b->cap : 0;
+}
+
+size_t stream_memory(const struct stream *s)
+{
+	return beyond_keep(&s->in) + beyond_keep(&s->out);
 }

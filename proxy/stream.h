@@ -48,14 +48,14 @@ size_t stream_unsent(const struct stream *s);
 /* No more output will follow: the peer sees the end after what is written. */
 void stream_shut(struct stream *s);
 int stream_fd(const struct stream *s);
+/* Octets of memory that input and output take, beyond the little that an idle one keeps. */
+size_t stream_memory(const struct stream *s);
 
 /* Turn to TLS. What was read and not taken is dropped (RFC 3207 6); what was flushed leaves in the
  * clear first. ssl is taken over, its role set. Until on_secured nothing is read or written; an
  * on_failed within deadline_s, with the reason in words, is a failed handshake. False without
- * memory. */
+ * memory: then the stream can only be freed. */
 bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s);
-/* Is a handshake under way? */
-bool stream_securing(const struct stream *s);
 /* What the peer and we agreed on: NULL before stream_tls_start. The stream's. */
 SSL *stream_ssl(const struct stream *s);
 /* Did the peer of a handshake say anything at all? */

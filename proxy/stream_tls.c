@@ -148,6 +148,16 @@ static void begin(struct stream_tls *t)
 	ERR_clear_error();
 }
 
+/* "certificate verify failed" says too little. */
+static const char *words_of(const struct stream_tls *t)
+{
+	long verdict = SSL_get_verify_result(t->ssl);
+	bool untrusted = ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+	const char *words = tls_words();
+
+	return untrusted ? X509_verify_cert_error_string(verdict) : words;
+}
+
 /* What a call came to that returned `rc`. 0 is the peer's end, -1 has errno. */
 static ssize_t end(struct stream_tls *t, int rc)
 {
@@ -164,7 +174,7 @@ static ssize_t end(struct stream_tls *t, int rc)
 	default:
 		t->broken = true;
 		if (t->error == 0)
-			t->words = tls_words();
+			t->words = words_of(t);
 		errno = t->error != 0 ? t->error : EPROTO;
 		return -1;
 	}
@@ -249,6 +259,7 @@ void stream_tls_shut(struct stream_tls *t)
 	begin(t);
 	if (SSL_shutdown(t->ssl) < 0)
 		ERR_clear_error(); /* whoever does not read does not need to hear it */
+	(void)SSL_free_buffers(t->ssl);
 }
 
 /* ---- what is known ------------------------------------------------------------------------ */

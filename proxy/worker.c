@@ -21,6 +21,69 @@ static void leave_if_empty(struct worker *w)
 		event_base_loopbreak(w->base);
 }
 
+/* ---- pressure ----------------------------------------------------------------------------- */
+
+#define TICK_US    1000000
+#define STARVED_US 50000 /* between two looks whether there is memory again */
+
+static void look(struct worker *w)
+{
+	struct session *s;
+
+	if (!pressure_turned(&w->pressure, w->count))
+		return;
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = TAILQ_NEXT(s, link))
+		session_hurry(s);
+}
+
+static void look_at_memory(struct worker *w)
+{
+	struct session *s, *next;
+
+	pressure_memory(&w->pressure, 0);
+	if (w->starved == 0 && w->pressure.memory == MEMORY_EASY)
+		return;
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		memory_look(s);
+	}
+}
+
+static void tick_in(struct worker *w, long us)
+{
+	event_add(w->tick, &(struct timeval){ .tv_sec = us / 1000000, .tv_usec = us % 1000000 });
+}
+
+/* What other workers do is seen at the next tick. */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	look(w);
+	look_at_memory(w);
+	if (w->count > 0 || w->pressure.stressed)
+		tick_in(w, w->starved > 0 ? STARVED_US : TICK_US);
+}
+
+void worker_starves(struct worker *w)
+{
+	if (w->starved++ == 0)
+		tick_in(w, STARVED_US);
+}
+
+/* ---- sessions come and go ----------------------------------------------------------------- */
+
+void worker_began(struct worker *w, struct session *s)
+{
+	TAILQ_INSERT_TAIL(&w->sessions, s, link);
+	w->count++;
+	if (!event_pending(w->tick, EV_TIMEOUT, NULL))
+		tick_in(w, TICK_US);
+	look(w);
+}
+
 void worker_ended(struct worker *w, struct session *s)
 {
 	shared_leave(w->shared, w->slot, &s->client);
@@ -28,6 +91,7 @@ void worker_ended(struct worker *w, struct session *s)
 	TAILQ_INSERT_TAIL(&w->ended, s, link);
 	w->count--;
 	event_active(w->reap, EV_TIMEOUT, 0);
+	look(w);
 }
 
 void worker_released(struct worker *w)
@@ -144,8 +208,10 @@ static int worker_init(
 	w->next_id = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	TAILQ_INIT(&w->sessions);
 	TAILQ_INIT(&w->ended);
+	pressure_start(&w->pressure, w->settings, w->shared, w->slot);
 	w->base = event_base_new();
 	if (w->base == NULL || (w->reap = event_new(w->base, -1, 0, on_reap, w)) == NULL ||
+	    (w->tick = evtimer_new(w->base, on_tick, w)) == NULL ||
 	    (w->stop = evsignal_new(w->base, SIGTERM, on_stop, w)) == NULL ||
 	    (w->stop_now = evsignal_new(w->base, SIGINT, on_stop, w)) == NULL ||
 	    (w->retire = evsignal_new(w->base, SIGUSR1, on_retire, w)) == NULL ||
@@ -195,6 +261,7 @@ static void worker_clear(struct worker *w)
 	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
+	event_drop(&w->tick);
 	event_drop(&w->stop);
 	event_drop(&w->stop_now);
 	event_drop(&w->retire);

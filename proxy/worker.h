@@ -11,6 +11,7 @@
 
 #include "proxy/auth/auths.h"
 #include "proxy/control/shared.h"
+#include "proxy/control/pressure.h"
 #include "proxy/filter/chain.h"
 #include "proxy/tls/store.h"
 #include "proxy/tls/tickets.h"
@@ -31,7 +32,10 @@ struct worker {
 	struct names *names;                 /* NULL: clients' names are not looked up */
 	struct session_list sessions, ended; /* ended: to be freed when the loop comes round */
 	size_t count;
+	size_t starved; /* sessions that wait for memory */
+	struct pressure pressure;
 	struct event *reap;
+	struct event *tick; /* while there are sessions, or stress */
 	uint64_t next_id;
 	struct bytes scratch; /* mail data of the session in hand, decoded */
 	struct listeners *listeners;
@@ -69,6 +73,10 @@ int worker_run(const struct settings *settings, struct shared *shared, int slot,
  * place. *were: the mask before; may be NULL. */
 void worker_hold_signals(sigset_t *were);
 
+/* A session begins. */
+void worker_began(struct worker *w, struct session *s);
+/* One of them waits for memory: it is looked after soon. */
+void worker_starves(struct worker *w);
 /* A session is over: it is freed once the loop comes round, and counts no more. */
 void worker_ended(struct worker *w, struct session *s);
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ class Bench:
         self.pinned = pin
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up as after ^C
         self.closing = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
             self.folder = tempfile.mkdtemp(prefix="weir-bench-")

@@ -65,6 +65,8 @@ void shared_give_back(struct shared *s, int slot)
 	atomic_fetch_add(&s->messages, atomic_exchange(&w->messages, 0));
 	atomic_fetch_add(&s->refused, atomic_exchange(&w->refused, 0));
 	atomic_store(&w->sessions, 0);
+	atomic_store(&w->memory, 0);
+	(void)shared_set_stress(s, slot, false);
 	for (size_t i = 0; i < SHARED_CLIENTS; i++)
 		if (atomic_load_explicit(&w->clients[i], memory_order_relaxed) != 0)
 			atomic_store_explicit(&w->clients[i], 0, memory_order_relaxed);
@@ -80,6 +82,7 @@ struct shared_sums shared_sum(const struct shared *s)
 
 	for (unsigned i = 0; i < used; i++) {
 		sums.sessions += atomic_load(&s->slots[i].sessions);
+		sums.memory += atomic_load(&s->slots[i].memory);
 		sums.sessions_total += atomic_load(&s->slots[i].sessions_total);
 		sums.messages += atomic_load(&s->slots[i].messages);
 		sums.refused += atomic_load(&s->slots[i].refused);
@@ -125,7 +128,7 @@ static uint64_t client_sessions(struct shared *s, uint64_t hash)
 	return n;
 }
 
-static uint64_t all_sessions(struct shared *s)
+uint64_t shared_sessions(const struct shared *s)
 {
 	unsigned used = atomic_load_explicit(&s->used, memory_order_relaxed);
 	uint64_t n = 0;
@@ -133,6 +136,24 @@ static uint64_t all_sessions(struct shared *s)
 	for (unsigned i = 0; i < used; i++)
 		n += atomic_load_explicit(&s->slots[i].sessions, memory_order_relaxed);
 	return n;
+}
+
+uint64_t shared_memory(const struct shared *s)
+{
+	unsigned used = atomic_load_explicit(&s->used, memory_order_relaxed);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < used; i++)
+		n += atomic_load_explicit(&s->slots[i].memory, memory_order_relaxed);
+	return n;
+}
+
+bool shared_set_stress(struct shared *s, int slot, bool stressed)
+{
+	if (atomic_exchange(&s->slots[slot].stressed, stressed) == stressed)
+		return false;
+	return stressed ? atomic_fetch_add(&s->stressed, 1) == 0
+			: atomic_fetch_sub(&s->stressed, 1) == 1;
 }
 
 bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max)
@@ -167,7 +188,7 @@ enum shared_entry shared_enter(struct shared *s, int slot, const struct address 
 {
 	struct shared_slot *w = &s->slots[slot];
 
-	if (all_sessions(s) >= sessions_max)
+	if (shared_sessions(s) >= sessions_max)
 		return SHARED_FULL;
 	if (client != NULL && !shared_join(s, slot, client, client_max))
 		return SHARED_CLIENT_FULL;

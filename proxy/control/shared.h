@@ -19,6 +19,8 @@
 struct shared_slot {
 	_Atomic int pid;           /* 0: free */
 	_Atomic uint64_t sessions; /* now */
+	_Atomic uint64_t memory;   /* octets of messages in flight */
+	_Atomic bool stressed;
 	_Atomic uint64_t sessions_total, messages, refused;
 	_Atomic uint64_t clients[SHARED_CLIENTS]; /* hash << 24 | sessions now */
 };
@@ -28,6 +30,7 @@ struct shared {
 	_Atomic unsigned
 	    generation;        /* of the configuration: workers of an older one accept no more */
 	_Atomic unsigned used; /* slots below this were in use once */
+	_Atomic unsigned stressed;     /* slots that are */
 	_Atomic unsigned certificates; /* counts up when files of certificates were loaded anew */
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
@@ -38,7 +41,7 @@ struct shared {
 };
 
 struct shared_sums {
-	uint64_t sessions, sessions_total, messages, refused;
+	uint64_t sessions, sessions_total, messages, refused, memory;
 };
 
 /* NULL with *e. Made by the master before it forks. */
@@ -50,6 +53,11 @@ int shared_take_slot(struct shared *s);
 void shared_give_back(struct shared *s, int slot);
 size_t shared_free_slots(const struct shared *s);
 struct shared_sums shared_sum(const struct shared *s);
+/* Of all workers, now. */
+uint64_t shared_sessions(const struct shared *s);
+uint64_t shared_memory(const struct shared *s);
+/* A worker is under stress from now on, or is no more. True: it is the first, or was the last. */
+bool shared_set_stress(struct shared *s, int slot, bool stressed);
 
 enum shared_entry { SHARED_WELCOME, SHARED_FULL, SHARED_CLIENT_FULL };
 /* Count one session in, unless a limit is reached. client NULL: who he is will be known later. */

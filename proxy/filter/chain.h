@@ -78,6 +78,8 @@ void chain_body(struct chain *c, struct slice octets);
  * (from the loop) when it is true again. */
 bool chain_ready(struct chain *c);
 void chain_on_ready(struct chain *c, void (*on_ready)(void *arg), void *arg);
+/* Octets of memory that all of them take: content that waits, and edits. */
+size_t chain_memory(const struct chain *c);
 /* A verdict that came early ends the matter: the rest of the content need not be kept. */
 bool chain_decided(const struct chain *c);
 /* End of message. m->body holds the whole body. On CONTINUE m carries all edits; a message that a

@@ -33,6 +33,8 @@ void filter_connection_free(struct filter_connection **c, bool quit);
 
 /* What was agreed. A version of 0: not negotiated yet. */
 const struct milter_options *filter_connection_options(const struct filter_connection *c);
+/* Octets of memory that input and output take, beyond the little that an idle one keeps. */
+size_t filter_connection_memory(const struct filter_connection *c);
 /* The filter's own list of macros for a stage; p is NULL where it has none. */
 struct slice filter_connection_macros(const struct filter_connection *c, enum milter_stage stage);
 

@@ -35,7 +35,8 @@ struct filter_session {
 	bool again;             /* MAIL: that was seen to once */
 	bool asking;            /* inside filter_session_ask */
 	const struct chain_answer *answer;
-	struct chain_answer said; /* what answer and verdict point to where they refuse */
+	/* What answer and verdict point to where they refuse; made when one does. */
+	struct chain_answer *said;
 };
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -50,16 +51,24 @@ static void resolve(struct filter_session *fs, const struct chain_answer *answer
 		fs->calls->answered(fs, fs->arg);
 }
 
+/* An idle session need not keep room for a refusal. NULL without memory. */
+static struct chain_answer *said(struct filter_session *fs)
+{
+	if (fs->said == NULL)
+		fs->said = malloc(sizeof(*fs->said));
+	return fs->said;
+}
+
 static const struct chain_answer *refusal_of(
     struct filter_session *fs, const struct milter_reply *r)
 {
-	return answer_of_refusal(r, filter_session_name(fs), &fs->said);
+	return answer_of_refusal(r, filter_session_name(fs), said(fs));
 }
 
 static const struct chain_answer *failure_of(struct filter_session *fs)
 {
 	return answer_of_failure(
-	    fs->talk.filter->settings->on_failure, filter_session_name(fs), &fs->said);
+	    fs->talk.filter->settings->on_failure, filter_session_name(fs), said(fs));
 }
 
 /* ---- the connection's end ------------------------------------------------------------------- */
@@ -111,6 +120,8 @@ static void fail(struct filter_session *fs, const char *why)
 	enum filter_event goal = fs->goal;
 
 	failure_log(fs, why);
+	/* It broke over the reply that it owed to an aborted message: MAIL was not told yet. */
+	fs->untold |= fs->swallow && goal == FILTER_MAIL;
 	disconnect(fs, false);
 	if (reconnect(fs))
 		return;
@@ -390,6 +401,7 @@ void filter_session_free(struct filter_session **fs)
 	if (*fs == NULL)
 		return;
 	filter_session_quit(*fs);
+	free((*fs)->said);
 	free(*fs);
 	*fs = NULL;
 }
@@ -410,7 +422,7 @@ void filter_session_open(struct filter_session *fs)
 static const struct chain_answer *known(struct filter_session *fs, enum filter_event event)
 {
 	if (fs->refused)
-		return &fs->said;
+		return fs->said != NULL ? fs->said : &answer_no_memory;
 	if (fs->excused)
 		return &answer_continue;
 	if (event == FILTER_MAIL)
@@ -426,8 +438,13 @@ static const struct chain_answer *known(struct filter_session *fs, enum filter_e
 
 bool filter_session_ask(struct filter_session *fs, enum filter_event event)
 {
-	if (event == FILTER_MAIL)
+	if (event == FILTER_MAIL) {
 		transaction_reset(fs);
+		if (!fs->refused) {
+			free(fs->said);
+			fs->said = NULL;
+		}
+	}
 	if (event == FILTER_HELO)
 		fs->helo_told = false;
 	if (event == FILTER_END)
@@ -479,6 +496,12 @@ void filter_session_body(struct filter_session *fs, struct slice octets)
 size_t filter_session_waiting(const struct filter_session *fs)
 {
 	return content_waiting(&fs->content);
+}
+
+size_t filter_session_memory(const struct filter_session *fs)
+{
+	return fs->content.waiting.cap +
+	    (fs->talk.connection != NULL ? filter_connection_memory(fs->talk.connection) : 0);
 }
 
 bool filter_session_decided(const struct filter_session *fs)

@@ -43,6 +43,8 @@ void filter_session_content(
 void filter_session_body(struct filter_session *fs, struct slice octets);
 /* Octets of content that wait for this filter. */
 size_t filter_session_waiting(const struct filter_session *fs);
+/* Octets of memory: that content, and what the connection holds. */
+size_t filter_session_memory(const struct filter_session *fs);
 /* Is it clear before the end that the message is not taken as it is? */
 bool filter_session_decided(const struct filter_session *fs);
 /* After END: the edits; NULL where there are none. They stay the session's. */

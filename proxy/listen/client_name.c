@@ -25,7 +25,7 @@ enum { BUCKETS = 1024 };
 const char *const client_resolve_words[4] = { "OK", "FAIL", "FORGED", "TEMP" };
 
 struct name_query {
-	TAILQ_ENTRY(name_query) link;
+	struct name_query *next;
 	struct entry *entry;
 	names_done_fn *done;
 	void *arg;
@@ -35,13 +35,14 @@ struct name_query {
 struct entry {
 	TAILQ_ENTRY(entry) age;
 	LIST_ENTRY(entry) chain;
-	TAILQ_HEAD(, name_query) waiting;
+	struct name_query *waiting;
 	struct names *names;
 	struct address address;
 	struct client_name *known; /* NULL: nothing yet */
 	int64_t until_ms;
-	bool asking; /* the name servers owe an answer: the entry must stay */
-	char *ptr;   /* between the two questions */
+	bool asking;    /* the name servers owe an answer: the entry must stay */
+	bool answering; /* and here those who waited are being told, who may look up others */
+	char *ptr;      /* between the two questions */
 	struct event patience;
 };
 
@@ -136,7 +137,7 @@ static void make_room(struct names *n)
 
 	for (x = TAILQ_FIRST(&n->by_age); x != NULL && n->count >= NAMES_MAX; x = next) {
 		next = TAILQ_NEXT(x, age);
-		if (!x->asking && TAILQ_EMPTY(&x->waiting))
+		if (!x->asking && !x->answering)
 			entry_drop(x);
 	}
 }
@@ -152,7 +153,6 @@ static struct entry *entry_new(struct names *n, const struct address *a)
 	make_room(n);
 	x->names = n;
 	x->address = *a;
-	TAILQ_INIT(&x->waiting);
 	event_assign(&x->patience, n->base, -1, 0, on_patience, x);
 	TAILQ_INSERT_TAIL(&n->by_age, x, age);
 	LIST_INSERT_HEAD(bucket_of(n, a), x, chain);
@@ -162,18 +162,20 @@ static struct entry *entry_new(struct names *n, const struct address *a)
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static void answer_all(struct entry *x, struct client_name *name)
+static void answer_all(struct entry *x)
 {
 	struct name_query *q;
 
-	while ((q = TAILQ_FIRST(&x->waiting)) != NULL) {
+	x->answering = true;
+	while ((q = x->waiting) != NULL) {
 		names_done_fn *done = q->done;
 		void *arg = q->arg;
 
-		TAILQ_REMOVE(&x->waiting, q, link);
+		x->waiting = q->next;
 		free(q);
-		done(ref(name), arg);
+		done(ref(x->known), arg);
 	}
+	x->answering = false;
 }
 
 static void note_failure(struct names *n)
@@ -182,6 +184,7 @@ static void note_failure(struct names *n)
 		n->rest_until_ms = clock_ms() + REST_MS;
 }
 
+/* keep_ms: how long this holds. */
 static void know(struct entry *x, enum client_resolve resolve, struct slice name, int64_t keep_ms)
 {
 	struct names *n = x->names;
@@ -189,12 +192,14 @@ static void know(struct entry *x, enum client_resolve resolve, struct slice name
 	    resolve, name, resolve == CLIENT_FAIL ? slice_z(NULL) : slice_z(x->ptr));
 
 	event_del(&x->patience);
-	if (found == NULL)
-		found = ref(n->unknown);
 	client_name_unref(&x->known);
-	x->known = found;
+	x->known = found != NULL ? found : ref(n->unknown);
 	x->until_ms = clock_ms() + keep_ms;
-	answer_all(x, found);
+	if (!x->asking) {
+		free(x->ptr);
+		x->ptr = NULL;
+	}
+	answer_all(x);
 }
 
 /* The name servers have answered for the last time. */
@@ -210,8 +215,6 @@ static void conclude(
 	else if (event_pending(&x->patience, EV_TIMEOUT, NULL))
 		note_failure(n); /* else that was done when patience ran out */
 	know(x, resolve, name, keep_ms);
-	free(x->ptr);
-	x->ptr = NULL;
 }
 
 /* Whoever waits waits no longer; the name servers may still answer, for those who come later. */
@@ -352,8 +355,8 @@ static struct name_query *wait_for(struct entry *x, names_done_fn *done, void *a
 
 	if (q == NULL)
 		return NULL;
-	*q = (struct name_query){ .entry = x, .done = done, .arg = arg };
-	TAILQ_INSERT_TAIL(&x->waiting, q, link);
+	*q = (struct name_query){ .next = x->waiting, .entry = x, .done = done, .arg = arg };
+	x->waiting = q;
 	return q;
 }
 
@@ -379,12 +382,14 @@ struct name_query *names_find(struct names *n, const struct address *a, names_do
 
 void names_cancel(struct name_query **at)
 {
-	struct name_query *q = *at;
+	struct name_query *q = *at, **link;
 
 	*at = NULL;
 	if (q == NULL)
 		return;
-	TAILQ_REMOVE(&q->entry->waiting, q, link);
+	for (link = &q->entry->waiting; *link != q; link = &(*link)->next)
+		;
+	*link = q->next;
 	free(q);
 }
 

@@ -26,6 +26,13 @@ static void turn_away(int fd, struct slice words)
 	close(fd);
 }
 
+/* A balancer is told nothing before its header is there. */
+static void turn_away_busy(int fd, bool behind)
+{
+	turn_away(
+	    fd, behind ? SLICE("") : SLICE("421 4.3.2 Too many connections, try again later\r\n"));
+}
+
 static void turn_away_full(int fd, const struct address *client)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -58,6 +65,12 @@ static void take(struct listener *l, int fd, const struct address *peer)
 	char text[ADDRESS_TEXT_MAX];
 	int one = 1;
 
+	if (!pressure_room(&w->pressure, w->count)) {
+		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(peer, text), "why",
+		    "descriptors", NULL);
+		turn_away_busy(fd, behind);
+		return;
+	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	switch (shared_enter(w->shared, w->slot, behind ? NULL : peer, (uint64_t)p->limits.sessions,
 	    (uint64_t)p->limits.sessions_per_client)) {
@@ -70,10 +83,7 @@ static void take(struct listener *l, int fd, const struct address *peer)
 	case SHARED_FULL:
 		log_event(LOG_LEVEL_WARN, "turned_away", "client", address_text(peer, text), "why",
 		    "sessions", NULL);
-		/* A balancer is told nothing before its header is there. */
-		turn_away(fd,
-		    behind ? SLICE("")
-			   : SLICE("421 4.3.2 Too many connections, try again later\r\n"));
+		turn_away_busy(fd, behind);
 		return;
 	case SHARED_CLIENT_FULL:
 		turn_away_full(fd, peer);

@@ -128,8 +128,10 @@ void proxy_wait(struct listener *l, int fd, const struct address *peer)
 
 void proxy_wait_end(struct proxy_waiting *all)
 {
-	struct proxy_wait *w;
+	struct proxy_wait *w, *next;
 
-	while ((w = TAILQ_FIRST(all)) != NULL)
+	for (w = TAILQ_FIRST(all); w != NULL; w = next) {
+		next = TAILQ_NEXT(w, link);
 		drop(w, LOG_LEVEL_DEBUG, "stopping");
+	}
 }

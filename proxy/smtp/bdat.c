@@ -88,6 +88,10 @@ static void discard(struct session *s)
 
 static void begin(struct session *s)
 {
+	if (s->worker->pressure.memory == MEMORY_OUT) {
+		refuse(s, 452, "4.3.1", "Insufficient system storage, try again later");
+		return;
+	}
 	if ((s->intake = intake_new(s, true)) == NULL) {
 		refuse(s, 451, "4.3.0", "Out of memory, try again later");
 		return;
@@ -128,7 +132,7 @@ static void first_chunk(struct session *s)
 
 static bool too_big(const struct session *s, const struct bdat *b)
 {
-	uint64_t limit = (uint64_t)s->settings->limits.message_bytes;
+	uint64_t limit = s->message_max;
 
 	return b->size > limit || intake_bytes(s->intake) > limit - b->size;
 }
@@ -166,7 +170,7 @@ static bool parse(struct slice argument, uint64_t *size, bool *last)
 /* No more than half a message beyond the limit is read to be thrown away (W63). */
 static bool too_much(const struct session *s, const struct bdat *b, uint64_t size)
 {
-	uint64_t limit = (uint64_t)s->settings->limits.message_bytes;
+	uint64_t limit = s->message_max;
 
 	return size > limit + limit / 2 || b->announced > limit + limit / 2 - size;
 }
@@ -266,7 +270,7 @@ bool bdat_input(struct session *s)
 		end_chunk(s);
 		return true;
 	}
-	if (in.n == 0 || (!b->failed && data_filters_behind(s)))
+	if (in.n == 0 || (!b->failed && (data_filters_behind(s) || memory_waits(s))))
 		return false;
 	if (in.n > b->left)
 		in.n = (size_t)b->left;
@@ -284,16 +288,16 @@ bool bdat_input(struct session *s)
 /* W56. Between chunks the message goes on; only after an error there is none. */
 int64_t bdat_deadline(const struct session *s)
 {
-	const struct proxy_settings *p = s->settings;
+	const struct patience *p = &s->worker->pressure.patience;
 	const struct bdat *b = s->bdat;
+	uint64_t rate = (uint64_t)s->settings->timeouts.min_data_rate;
 	int64_t silence, whole;
 
 	if (!b->failed)
-		return intake_deadline(s->intake, p);
+		return data_deadline(s);
 	if (s->state == SESSION_BDAT)
-		return s->since_ms + p->timeouts.command_s * 1000;
-	silence = b->last_ms + p->timeouts.data_s * 1000;
-	whole = b->begun_ms + p->timeouts.data_s * 1000 +
-	    (int64_t)((b->size - b->left) * 1000 / (uint64_t)p->timeouts.min_data_rate);
+		return s->since_ms + p->command_s * 1000;
+	silence = b->last_ms + p->data_s * 1000;
+	whole = b->begun_ms + p->data_s * 1000 + (int64_t)((b->size - b->left) * 1000 / rate);
 	return silence < whole ? silence : whole;
 }

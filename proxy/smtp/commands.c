@@ -275,7 +275,7 @@ static void run_unknown(struct session *s, struct slice line, struct slice verb)
 
 void command_count_junk(struct session *s)
 {
-	if (++s->junk > (unsigned)s->settings->limits.junk_commands)
+	if (++s->junk > (unsigned)s->worker->pressure.patience.junk_commands)
 		s->errors++;
 }
 

@@ -5,12 +5,18 @@
 
 #include <stdio.h>
 
+#include "proxy/upstream/queue_id.h"
 #include "weir/log.h"
 
 /* ---- 354 ---------------------------------------------------------------------------------- */
 
 static void data_begin(struct session *s)
 {
+	if (s->worker->pressure.memory == MEMORY_OUT) {
+		session_say(s, SLICE("452 4.3.1 Insufficient system storage, try again later\r\n"));
+		transaction_abort(s);
+		return;
+	}
 	if ((s->intake = intake_new(s, false)) == NULL) {
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		transaction_abort(s);
@@ -74,13 +80,12 @@ static const char *action_of(const struct relay_answer *a)
 static void on_sent(const struct relay_answer *a, void *arg)
 {
 	struct session *s = arg;
-	char text[600] = "";
-	struct buf b = BUF_ON(text);
+	struct slice id = { 0 };
 
 	if (s->dead)
 		return;
-	if (a->backend_said)
-		smtp_reply_line(&a->reply, &b);
+	if (a->backend_said && smtp_reply_class(&a->reply) == 2)
+		id = queue_id_find(slice_z(a->reply.text));
 	if (a->in_doubt)
 		log_event(LOG_LEVEL_ERROR, "in_doubt", "id", s->mail.id, "server", a->server, "why",
 		    "lost after the dot: the backend may have the message, and the client will "
@@ -91,7 +96,7 @@ static void on_sent(const struct relay_answer *a, void *arg)
 	    &(struct verdict_line){ .action = action_of(a),
 		.reply = &a->reply,
 		.backend = a->server,
-		.backend_reply = text[0] != '\0' ? text : NULL },
+		.backend_id = id },
 	    false);
 	session_done(s);
 }
@@ -164,6 +169,7 @@ static void on_chain_ready(void *arg)
 		return;
 	intake_excuse(s->intake, clock_ms() - s->held_ms);
 	s->held_ms = 0;
+	s->waiting = false;
 	stream_pause(s->stream, false);
 	session_process(s);
 }
@@ -185,7 +191,7 @@ bool data_input(struct session *s)
 	size_t used;
 	int rc;
 
-	if (in.n == 0 || data_filters_behind(s))
+	if (in.n == 0 || data_filters_behind(s) || memory_waits(s))
 		return false;
 	rc = intake_take(s, in, &used);
 	stream_take(s->stream, used);
@@ -199,7 +205,8 @@ bool data_input(struct session *s)
 
 int64_t data_deadline(const struct session *s)
 {
-	return intake_deadline(s->intake, s->settings);
+	return intake_deadline(
+	    s->intake, s->worker->pressure.patience.data_s, s->settings->timeouts.min_data_rate);
 }
 
 bool data_committed(const struct session *s)

@@ -17,6 +17,8 @@
  * are looked up among them; honest messages have some dozens. Fewer than EDITS_MAX: a filter that
  * takes away every field a client sent must not fail for it, and perhaps let the message pass. */
 #define FIELDS_MAX 12000
+/* What a field costs beside its octets: its place among them, and the allocator's head. */
+#define FIELD_COST (sizeof(struct mail_field) + 16)
 
 struct intake {
 	struct smtp_data_decoder decoder;
@@ -26,6 +28,7 @@ struct intake {
 	size_t looked;       /* no line end before this */
 	bool in_body, refused;
 	uint64_t bytes; /* of content; Received counts as well (W75) */
+	size_t fields;  /* octets of memory that the fields take */
 	int64_t received_fields;
 	int64_t begun_ms, last_ms;
 	int code; /* of the refusal, whose texts are literals */
@@ -42,6 +45,7 @@ struct intake *intake_new(struct session *s, bool chunks)
 	c->field = c->line = c->looked = 0;
 	c->in_body = c->refused = false;
 	c->bytes = 0;
+	c->fields = 0;
 	c->received_fields = 0;
 	c->begun_ms = c->last_ms = clock_ms();
 	if (chunks)
@@ -77,11 +81,11 @@ void intake_excuse(struct intake *c, int64_t ms)
 }
 
 /* W56: each read within data_s, and the whole no slower than min_data_rate. */
-int64_t intake_deadline(const struct intake *c, const struct proxy_settings *p)
+int64_t intake_deadline(const struct intake *c, int64_t data_s, int64_t rate)
 {
-	int64_t silence = c->last_ms + p->timeouts.data_s * 1000;
-	int64_t whole = c->begun_ms + p->timeouts.data_s * 1000 +
-	    (int64_t)(c->decoder.wire_bytes * 1000 / (uint64_t)p->timeouts.min_data_rate);
+	int64_t silence = c->last_ms + data_s * 1000;
+	int64_t whole = c->begun_ms + data_s * 1000 +
+	    (int64_t)(c->decoder.wire_bytes * 1000 / (uint64_t)rate);
 
 	return silence < whole ? silence : whole;
 }
@@ -106,6 +110,26 @@ static void refuse_memory(struct session *s)
 	refuse(s, 451, "4.3.0", "Out of memory, try again later");
 }
 
+void intake_give_up(struct session *s)
+{
+	refuse(s, 452, "4.3.1", "Insufficient system storage, try again later");
+	/* What filters have not read yet is given up as well; they read the fields in place. */
+	if (session_filtered(s))
+		chain_abort(s->chain);
+	mail_drop_fields(&s->mail);
+	s->intake->fields = 0;
+}
+
+size_t intake_memory(const struct intake *c)
+{
+	return c != NULL ? c->header.cap + c->fields : 0;
+}
+
+bool intake_in_header(const struct intake *c)
+{
+	return !c->in_body;
+}
+
 /* ---- header section ----------------------------------------------------------------------- */
 
 static void add_field(struct session *s)
@@ -124,6 +148,7 @@ static void add_field(struct session *s)
 		refuse_memory(s);
 		return;
 	}
+	c->fields += FIELD_COST + line.n;
 	f = &s->mail.fields[s->mail.field_count - 1];
 	c->received_fields += slice_ieq(slice_of(f->line, f->name_n), SLICE("Received"));
 }
@@ -177,8 +202,9 @@ static void end_header(struct session *s, bool separator)
 	}
 	if (s->settings->received)
 		add_received(s);
-	s->mail.body = spool_new(
-	    s->settings->spool.directory, (size_t)s->settings->spool.memory_bytes);
+	s->mail.body = spool_new(s->settings->spool.directory,
+	    s->worker->pressure.memory == MEMORY_EASY ? (size_t)s->settings->spool.memory_bytes
+						      : 0);
 	if (s->mail.body == NULL)
 		refuse_memory(s);
 	if (!c->refused && session_filtered(s) && !s->discard)
@@ -191,9 +217,10 @@ static void add_body(struct session *s, struct slice octets)
 
 	if (octets.n == 0)
 		return;
-	if (spool_add(s->mail.body, octets, &e) < 0) {
+	if ((s->worker->pressure.memory != MEMORY_EASY && spool_spill(s->mail.body, &e) < 0) ||
+	    spool_add(s->mail.body, octets, &e) < 0) {
 		log_event(LOG_LEVEL_ERROR, "spool", "id", s->mail.id, "error", e.text, NULL);
-		refuse(s, 452, "4.3.1", "Insufficient system storage, try again later");
+		intake_give_up(s);
 		return;
 	}
 	if (session_filtered(s) && !s->discard && !chain_decided(s->chain))
@@ -286,8 +313,9 @@ static void add(struct session *s, struct slice octets)
 		add_body(s, octets);
 	else
 		add_header(s, octets);
-	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+	if (c->bytes > s->message_max)
 		refuse(s, 552, "5.3.4", "Message too big");
+	memory_count(s);
 }
 
 int intake_take(struct session *s, struct slice in, size_t *used)
@@ -372,7 +400,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 		if (!c->refused)
 			end_header(s, false);
 	}
-	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+	if (c->bytes > s->message_max)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
 	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");

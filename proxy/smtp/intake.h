@@ -26,6 +26,13 @@ bool intake_refused(const struct intake *c);
 uint64_t intake_bytes(const struct intake *c);
 /* For so long the client could not send, for a reason of ours. */
 void intake_excuse(struct intake *c, int64_t ms);
-int64_t intake_deadline(const struct intake *c, const struct proxy_settings *p);
+/* When the client is late: silent for data_s, or slower in all than rate (octets per second). */
+int64_t intake_deadline(const struct intake *c, int64_t data_s, int64_t rate);
+/* Octets that the header section takes. */
+size_t intake_memory(const struct intake *c);
+/* Would what comes be kept in memory? */
+bool intake_in_header(const struct intake *c);
+/* Give the message up for want of memory. */
+void intake_give_up(struct session *s);
 
 #endif

@@ -13,7 +13,7 @@ static const char *check_size(struct session *s, struct slice value)
 
 	if (slice_number(value, UINT64_MAX / 2, &size) < 0)
 		return "501 5.5.4 SIZE wants a number\r\n";
-	if (size > (uint64_t)s->settings->limits.message_bytes)
+	if (size > s->message_max)
 		return "552 5.3.4 Message too big\r\n";
 	return NULL;
 }
@@ -123,6 +123,7 @@ static const struct parameter {
 	{ SLICE("ENVID"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_envid },
 	{ SLICE("AUTH"), SMTP_REVERSE_PATH, 0, check_auth },
 	{ SLICE("MT-PRIORITY"), SMTP_REVERSE_PATH, EXTENSION_MT_PRIORITY, check_priority },
+	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
 	{ SLICE("NOTIFY"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_notify },
 	{ SLICE("ORCPT"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_orcpt },
 };
@@ -229,6 +230,13 @@ static bool mail_begin(struct session *s, struct slice address, struct slice tex
 	return mail_set_reverse_path(&s->mail, address, text);
 }
 
+static bool too_old(const struct session *s)
+{
+	int64_t most = s->settings->timeouts.session_s;
+
+	return most > 0 && clock_ms() - s->started_ms > most * 1000;
+}
+
 static bool may_begin(struct session *s)
 {
 	if (s->state != SESSION_READY)
@@ -239,7 +247,9 @@ static bool may_begin(struct session *s)
 		(void)filters_refused(s, s->refusal);
 	else if (s->transactions >= (unsigned)s->settings->limits.transactions)
 		session_bye(s, SLICE("421 4.7.0 Too many transactions in one session\r\n"));
-	else
+	else if (too_old(s))
+		session_bye(s, SLICE("421 4.3.2 This session is too old, make a new one\r\n"));
+	else if (!aborts_refuse(s))
 		return true;
 	return false;
 }
@@ -328,11 +338,11 @@ static void on_rcpt(const struct chain_answer *a, void *arg)
 	rcpt_relay(s);
 }
 
-/* W45: as many again may be too many; then each one more is an error. */
+/* W45: so many may be too many; then each one more is an error. */
 static void beyond_limit(struct session *s)
 {
 	session_say(s, SLICE("452 4.5.3 Too many recipients\r\n"));
-	if (++s->beyond > (unsigned)s->settings->limits.recipients)
+	if (++s->beyond > (unsigned)s->settings->limits.recipients_overshoot)
 		s->errors++;
 }
 

@@ -47,7 +47,13 @@ static int64_t deadline(const struct session *s)
 		return data_deadline(s);
 	if (s->state == SESSION_CHUNK || s->state == SESSION_BDAT)
 		return bdat_deadline(s);
-	return s->since_ms + s->settings->timeouts.command_s * 1000;
+	return s->since_ms + s->worker->pressure.patience.command_s * 1000;
+}
+
+void session_hurry(struct session *s)
+{
+	if (!s->closing && !s->lingering)
+		session_arm_by(s, deadline(s));
 }
 
 static bool in_content(const struct session *s)
@@ -68,7 +74,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	at = deadline(s);
-	if (s->busy || s->held_ms != 0) /* filters and backends have limits of their own */
+	/* Filters and backends have limits of their own, and waiting for memory has. */
+	if (s->busy || s->held_ms != 0 || s->starved_ms != 0)
 		at = now + s->settings->timeouts.command_s * 1000;
 	if (at > now) {
 		session_arm(s, at);
@@ -129,6 +136,7 @@ void session_end(struct session *s)
 	transaction_abort(s);
 	auth_drop(s);
 	s->dead = true;
+	memory_count(s);
 	identity_forget(s);
 	event_del(&s->timer);
 	event_del(&s->hold);
@@ -186,7 +194,7 @@ bool session_tls_hello(struct slice in)
 /* W47. True when the session must wait or end. */
 static bool punish(struct session *s)
 {
-	if (s->errors >= (unsigned)s->settings->limits.errors_hard) {
+	if (s->errors >= (unsigned)s->worker->pressure.patience.errors_hard) {
 		log_event(
 		    LOG_LEVEL_INFO, "too_many_errors", "id", s->id, "client", s->client_text, NULL);
 		session_bye(s, SLICE("421 4.7.0 Too many errors\r\n"));
@@ -311,6 +319,8 @@ static void settle(struct session *s)
 		event_add(&s->hold, &tv);
 	} else {
 		stream_flush(s->stream);
+		if (s->memory > 0)
+			memory_count(s); /* what waited in buffers is gone */
 		if (stream_eof(s->stream) && !may_go_on(s)) {
 			/* He sends no more, but may read still. */
 			s->closing = true;
@@ -321,6 +331,7 @@ static void settle(struct session *s)
 		} else if (!s->waiting) {
 			s->waiting = true;
 			s->since_ms = clock_ms();
+			session_arm_by(s, deadline(s));
 		}
 	}
 }
@@ -438,7 +449,7 @@ void session_greet(struct session *s)
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
 	else if (s->listener->settings->auth_required && auth_banned(s))
 		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
-	else
+	else if (!aborts_refuse(s))
 		session_greeting(s);
 	settle(s);
 }
@@ -472,14 +483,13 @@ void session_start(
 	s->may_xclient = conf_networks_have(&l->settings->xclient_from, client);
 	(void)snprintf(s->id, sizeof(s->id), "%llx",
 	    (unsigned long long)(w->next_id++ << 9 | (unsigned)w->slot));
-	TAILQ_INSERT_TAIL(&w->sessions, s, link);
-	w->count++;
 	event_assign(&s->timer, w->base, -1, 0, on_timer, s);
 	event_assign(&s->hold, w->base, -1, 0, on_hold, s);
 	identity_begin(s, client);
 	log_start(s);
-	s->since_ms = clock_ms();
-	session_arm(s, s->since_ms + s->settings->timeouts.command_s * 1000);
+	s->started_ms = s->since_ms = clock_ms();
+	session_arm(s, deadline(s));
+	worker_began(w, s);
 	if (l->settings->tls != LISTEN_TLS_IMPLICIT)
 		session_greet(s);
 	else if (!starttls_begin(s))

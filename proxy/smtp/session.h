@@ -57,6 +57,8 @@ struct session {
 	char *helo;
 	enum session_state state;
 	unsigned offered;             /* enum extension, as EHLO said */
+	struct abilities upstream;    /* of all backends, as they were at the first HELO or EHLO */
+	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
 	bool esmtp;          /* EHLO, not HELO */
@@ -71,8 +73,11 @@ struct session {
 	struct line_reader reader;
 	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
 	int64_t since_ms;
-	int64_t timer_ms; /* when the timer runs out */
-	int64_t held_ms;  /* since when the filters are behind; 0: they are not */
+	int64_t timer_ms;   /* when the timer runs out */
+	int64_t held_ms;    /* since when the filters are behind; 0: they are not */
+	int64_t starved_ms; /* since when it waits for memory; 0: it does not */
+	size_t memory;      /* what was counted of it */
+	int64_t started_ms;
 	struct event timer, hold;
 
 	/* the transaction */
@@ -91,6 +96,8 @@ void session_end(struct session *s);
 void session_free(struct session *s);
 /* Between commands and transactions: 421. Else as soon as that is so. */
 void session_drain(struct session *s);
+/* Stress began, or ended: other timeouts hold. */
+void session_hurry(struct session *s);
 /* The time for draining is over. */
 void session_cut(struct session *s);
 
@@ -127,6 +134,8 @@ bool starttls_begin(struct session *s);
 void starttls_done(struct session *s);
 void starttls_failed(struct session *s, const char *error);
 void command_starttls(struct session *s, struct slice argument);
+/* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
+const char *starttls_check_requiretls(struct session *s, struct slice value);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);
@@ -180,12 +189,26 @@ int64_t bdat_deadline(const struct session *s);
 /* The sequence is over, or broken off. */
 void bdat_forget(struct session *s);
 
+/* aborts.c: mail data that was sent and taken back costs us as much as a message. */
+void aborts_count(struct session *s);
+/* Has the client done so too often? Then 421 was said. */
+bool aborts_refuse(struct session *s);
+
+/* memory.c: the transaction's part of the memory of all workers. */
+void memory_count(struct session *s);
+/* True: there is none for what the client sends, and he is not read for a while. */
+bool memory_waits(struct session *s);
+/* Is there some for one who waits, or is his time over? */
+void memory_look(struct session *s);
+/* He waits no more. */
+void memory_wake(struct session *s);
+
 /* transaction.c */
 struct verdict_line {
 	const char *action;             /* "accept", "reject", ... */
 	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
 	const char *backend;            /* server; NULL or "": none was asked */
-	const char *backend_reply;      /* NULL: none */
+	struct slice backend_id;        /* under which it has the message; empty: not told */
 };
 /* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
  * the transaction is left (W70). */

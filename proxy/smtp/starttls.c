@@ -69,6 +69,16 @@ void command_starttls(struct session *s, struct slice argument)
 	}
 }
 
+const char *starttls_check_requiretls(struct session *s, struct slice value)
+{
+	if (value.p != NULL)
+		return "501 5.5.4 REQUIRETLS takes no value\r\n";
+	if (s->offered & EXTENSION_REQUIRETLS)
+		return NULL;
+	return starttls_offered(s) ? "530 5.7.0 Must issue a STARTTLS command first\r\n"
+				   : "550 5.7.30 REQUIRETLS is not supported\r\n";
+}
+
 /* RFC 3207 4.2: nothing that was said before counts any more (W21). That the filters heard of the
  * connection does: for them it is the same (W28). */
 static void forget(struct session *s)

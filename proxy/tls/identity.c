@@ -85,10 +85,9 @@ static int read_key(const char *path, struct tls_identity *id, struct err *e)
 	(void)setvbuf(f, NULL, _IONBF, 0);
 	id->key = PEM_read_PrivateKey(f, NULL, no_pass_phrase, NULL);
 	(void)fclose(f);
+	ERR_clear_error();
 	if (id->key == NULL)
-		return err_set(e, "%s: %s", path,
-		    no_more_pem() ? "holds no private key in PEM"
-				  : "the key cannot be read; has it a pass phrase?");
+		return err_set(e, "%s: holds no private key in PEM without a pass phrase", path);
 	return 0;
 }
 

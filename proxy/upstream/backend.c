@@ -8,6 +8,7 @@
 
 #include <event2/event_struct.h>
 
+#include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
 #include "proxy/auth/mechanism.h"
@@ -17,15 +18,15 @@
 #define FAREWELL_S 5
 #define NEVER      INT64_MAX
 
-enum state { DIALLING, GREETING, EHLO, HELO, READY, FAREWELL };
+enum state { DIALLING, GREETING, EHLO, HELO, STARTTLS, SECURING, READY, FAREWELL };
 
 struct backend {
 	struct route *route;
 	const struct backend_events *events;
 	void *arg;
 	enum state state;
-	size_t *order; /* servers still to be tried, for as long as we are not ready */
-	size_t tried;
+	size_t *order; /* the servers that may be tried */
+	size_t candidates, tried;
 	struct dial *dial;
 	struct stream *stream;
 	struct event timer;
@@ -40,6 +41,7 @@ struct backend {
 	unsigned depth;
 	bool dead, lost;
 	bool trouble; /* of our own, that the owner is yet to be told of */
+	bool clear;   /* this server is asked once more, without TLS */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -223,6 +225,8 @@ static const struct {
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 	{ SLICE("AUTH"), EXTENSION_AUTH | EXTENSION_AUTH_TRUST },
 	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
+	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -240,6 +244,9 @@ static void learn(struct abilities *a, struct slice text)
 		if (slice_ieq(keyword, SLICE("AUTH")))
 			a->mechanisms |= mechanisms_read(line);
 	}
+	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
+	if (a->tls != LINK_VERIFIED)
+		a->extensions &= ~(unsigned)EXTENSION_REQUIRETLS;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -263,6 +270,57 @@ static bool ready(struct backend *b)
 	return leave(b);
 }
 
+/* The reply to EHLO or HELO was good: ready, or TLS first. False as below. */
+static bool on_greeted(struct backend *b)
+{
+	switch (backend_tls_next(b->route, &b->abilities, b->clear)) {
+	case BACKEND_TLS_GO_ON:
+		return ready(b);
+	case BACKEND_TLS_MISSING:
+		try_next(b, "STARTTLS is not offered");
+		return false;
+	case BACKEND_TLS_ASK:
+		b->state = STARTTLS;
+		(void)bytes_add(stream_output(b->stream), SLICE("STARTTLS\r\n"));
+		stream_flush(b->stream);
+	}
+	return true;
+}
+
+static void secure(struct backend *b)
+{
+	b->state = SECURING;
+	if (!backend_tls_start(b->route, backend_server_index(b), b->stream))
+		try_next(b, "out of memory");
+}
+
+/* The reply to STARTTLS. False as below. */
+static bool on_starttls_reply(struct backend *b, const struct smtp_reply *r)
+{
+	if (r->code == 220 && stream_input(b->stream).n > 0)
+		try_next(b, "octets in the clear behind the reply to STARTTLS"); /* W25 */
+	else if (r->code == 220)
+		secure(b);
+	else if (smtp_reply_class(r) >= 4 && backend_tls_optional(b->route))
+		return ready(b);
+	else
+		try_next(b, "STARTTLS is refused");
+	return false;
+}
+
+static void on_secured(void *arg)
+{
+	struct backend *b = arg;
+
+	/* What was said in the clear counts no more (W26). */
+	b->abilities = (struct abilities){ .tls = backend_tls_done(
+					       b->route, backend_server_index(b), b->stream) };
+	if (backend_tls_implicit(b->route))
+		b->state = GREETING;
+	else
+		say_hello(b, EHLO, "EHLO");
+}
+
 /* One reply before we are ready. False when this connection is no more. */
 static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 {
@@ -270,11 +328,13 @@ static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
 	struct buf line = BUF_ON(text);
 	bool good = smtp_reply_class(r) == 2;
 
+	if (b->state == STARTTLS)
+		return on_starttls_reply(b, r);
 	if (good && b->state == EHLO)
 		learn(&b->abilities, slice_z(r->text));
 	b->abilities.extensions &= ~b->route->unwanted;
 	if (good && b->state != GREETING)
-		return ready(b);
+		return on_greeted(b);
 	if (good) {
 		say_hello(b, EHLO, "EHLO");
 		return true;
@@ -399,7 +459,10 @@ bool backend_committed(const struct backend *b)
 /* ---- life --------------------------------------------------------------------------------- */
 
 static const struct stream_events stream_events = {
-	.on_input = on_input, .on_drained = on_drained, .on_failed = on_failed
+	.on_input = on_input,
+	.on_drained = on_drained,
+	.on_failed = on_failed,
+	.on_secured = on_secured,
 };
 
 static void on_dialled(int fd, const char *error, void *arg)
@@ -416,22 +479,31 @@ static void on_dialled(int fd, const char *error, void *arg)
 	    b->route->upstream->base, fd, SMTP_REPLY_WIRE_MAX + 1, &stream_events, b);
 	if (b->stream == NULL)
 		try_next(b, "out of memory");
+	else if (backend_tls_implicit(b->route))
+		secure(b);
 }
 
 /* error: what became of the server that was tried last; NULL before the first. */
 static void try_next(struct backend *b, const char *error)
 {
 	struct upstream *u = b->route->upstream;
+	bool again = b->state == SECURING && backend_tls_optional(b->route) && !b->clear;
 	char last[512] = "";
 
-	if (error != NULL) {
+	b->clear = again;
+	if (again) {
+		/* On the connection of a failed handshake nothing can be said any more. */
+		log_event(LOG_LEVEL_WARN, "backend_tls_failed", "backend", b->route->name, "server",
+		    backend_server(b), "error", error, "what", "asked again without TLS", NULL);
+		b->tried--;
+	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
 		route_failed(b->route, backend_server_index(b), error);
 	}
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
 	b->abilities = (struct abilities){ 0 };
-	while (b->tried < b->route->count) {
+	while (b->tried < b->candidates) {
 		const struct server *s = &b->route->servers[b->order[b->tried++]];
 
 		b->state = DIALLING;
@@ -446,7 +518,7 @@ static void try_next(struct backend *b, const char *error)
 	(void)leave(b);
 }
 
-struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg)
+static struct backend *make(struct route *r, const struct backend_events *events, void *arg)
 {
 	struct backend *b = calloc(1, sizeof(*b));
 
@@ -459,17 +531,47 @@ struct backend *backend_open(struct route *r, const struct backend_events *event
 		free(b);
 		return NULL;
 	}
-	route_order(r, b->order);
 	event_assign(&b->timer, r->upstream->base, -1, 0, on_timeout, b);
 	b->due_ms = b->timer_ms = NEVER;
+	return b;
+}
+
+static struct backend *begin(struct backend *b)
+{
+	struct upstream *u = b->route->upstream;
+
 	b->state = DIALLING;
 	b->tried = 1;
-	set_timeout(b, r->upstream->settings->timeouts.connect_s);
+	set_timeout(b, u->settings->timeouts.connect_s);
 	b->dial = dial_start(
-	    r->upstream->base, r->upstream->dns, &r->servers[b->order[0]].endpoint, on_dialled, b);
+	    u->base, u->dns, &b->route->servers[b->order[0]].endpoint, on_dialled, b);
 	if (b->dial == NULL)
 		backend_close(&b);
 	return b;
+}
+
+struct backend *backend_open(
+    struct route *r, unsigned needs, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	route_order(r, needs, b->order);
+	b->candidates = r->count;
+	return begin(b);
+}
+
+struct backend *backend_open_at(
+    struct route *r, size_t server, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	b->order[0] = server;
+	b->candidates = 1;
+	return begin(b);
 }
 
 struct bytes *backend_command(struct backend *b, enum backend_verb verb)

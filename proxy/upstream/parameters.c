@@ -17,6 +17,7 @@ static const struct {
 	{ SLICE("ORCPT"), EXTENSION_DSN },
 	{ SLICE("AUTH"), EXTENSION_AUTH },
 	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)
@@ -45,6 +46,24 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 		(void)bytes_addc(out, ' ');
 		(void)bytes_add(out, one);
 	}
+}
+
+unsigned parameters_need(const char *parameters)
+{
+	static const struct {
+		struct slice parameter;
+		enum extension extension;
+	} table[] = {
+		{ SLICE("BODY=8BITMIME"), EXTENSION_8BITMIME },
+		{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
+		{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	};
+	unsigned need = 0;
+
+	for (size_t i = 0; i < COUNT(table); i++)
+		if (parameters_have(parameters, table[i].parameter))
+			need |= table[i].extension;
+	return need;
 }
 
 bool parameters_have(const char *parameters, struct slice wanted)

@@ -75,7 +75,9 @@ def serve(path, task):
 
         def on(self, event, *arguments):
             macros = {m: self.getsymval(m) for m in ("i", "j", "{client_addr}", "{mail_addr}",
-                                                      "{rcpt_addr}", "{daemon_name}")}
+                                                      "{rcpt_addr}", "{daemon_name}", "{tls_version}", "{cipher}",
+                                                      "{cipher_bits}", "{cert_subject}", "{cert_issuer}", "{cert_fp}",
+                                                      "{verify}", "{tls_sni}")}
             with open(task["log"], "a", encoding="utf-8") as file:
                 file.write(json.dumps([event, *arguments, macros]) + "\n")
             answer = task["script"].get(event, "continue")

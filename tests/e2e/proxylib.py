@@ -256,7 +256,8 @@ class Script:
     """A backend in a thread: `answers` maps a verb (CONNECT, EHLO, MAIL, .., DOT) to the octets of
     its reply, to None (close without one), or to a list of these, one for each time, the last
     again and again. What came in stands in `lines`, a list for each connection, in `contents`, as
-    DATA brought it, and in `chunked`, as BDAT did (of which Script.CHUNKING["EHLO"] speaks)."""
+    DATA brought it, and in `chunked`, as BDAT did (of which Script.CHUNKING["EHLO"] speaks). tls: a Certificate; then a
+    220 to STARTTLS is followed by the handshake, and EHLO is answered from EHLO2 after it. implicit: TLS from the start."""
 
     DEFAULT = {
         "CONNECT": b"220 script ESMTP\r\n",
@@ -266,10 +267,20 @@ class Script:
         "DOT": b"250 2.0.0 taken\r\n",
         "QUIT": b"221 bye\r\n",
     }
+    DEFAULT_TLS = {
+        "EHLO": b"250-script\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n",
+        "EHLO2": DEFAULT["EHLO"],
+        "STARTTLS": b"220 go ahead\r\n",
+    }
 
     CHUNKING = {"EHLO": DEFAULT["EHLO"].replace(b"250-DSN", b"250-CHUNKING\r\n250-DSN")}
 
-    def __init__(self, **answers):
+    def __init__(self, tls=None, implicit=False, **answers):
+        self.tls, self.implicit, self.sessions = None, implicit, []
+        if tls:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(tls.chain, tls.key)
+            answers = {**({} if implicit else self.DEFAULT_TLS), **answers}
         self.answers = {k: list(v) if isinstance(v, list) else [v]
                         for k, v in {**self.DEFAULT, **answers}.items()}
         self.lines, self.contents, self.chunked = [], [], []
@@ -325,8 +336,17 @@ class Script:
         chunks.clear()
         return self._answer("DOT")
 
+    def _secure(self, connection, lines):
+        lines.append(b"(TLS)")
+        connection = self.tls.wrap_socket(connection, server_side=True)
+        self.sessions.append(connection.session_reused)
+        return connection
+
     def _talk(self, connection, file, lines):
-        chunks = []
+        chunks, secure = [], False
+        if self.implicit:
+            connection, secure = self._secure(connection, lines), True
+            file = connection.makefile("rb")
         answer = self._answer("CONNECT")
         while answer is not None:
             connection.sendall(answer)
@@ -336,13 +356,18 @@ class Script:
             if not line:
                 return
             lines.append(line.rstrip(b"\r\n"))
-            verb = line[:4].decode("latin-1").upper().strip()
+            verb = line.split()[0].decode("latin-1").upper() if line.strip() else ""
             if verb == "BDAT":
                 answer = self._chunk(file, line, chunks)
                 continue
-            answer = self._answer(verb)
             if verb in ("RSET", "MAIL"):
                 chunks.clear()
+            answer = self._answer("EHLO2" if secure and not self.implicit and verb == "EHLO" else verb)
+            if verb == "STARTTLS" and self.tls and answer is not None and answer.startswith(b"220"):
+                connection.sendall(answer)
+                connection, secure = self._secure(connection, lines), True
+                file = connection.makefile("rb")
+                answer = b""
             if line[:4].upper() == b"DATA" and answer is not None and answer.startswith(b"354"):
                 connection.sendall(answer)
                 self.before_content()

@@ -42,6 +42,7 @@ VERDICTS = {
 def edit(letter, which, reverse, first):
     """The packets of an edit by filter `which` at the end of the message."""
     token, filters, backend = reverse.split("@")[0].split("_")
+    again = ("2" if backend[0] == "o" else backend[0]) + backend[1:]
     added = f"<{token}r9{which}_{filters}_%s@mx.test>\0"
     return {
         "-": b"",
@@ -50,7 +51,7 @@ def edit(letter, which, reverse, first):
         "+": packet(b"+", (added % "2").encode()),
         "P": packet(b"+", (added % "5").encode()),
         "D": packet(b"-", f"<{first}>\0".encode()),
-        "f": packet(b"e", f"<{token}f_{filters}_{backend.replace('o', '2', 1)}@new.test>\0".encode()),
+        "f": packet(b"e", f"<{token}f_{filters}_{again}@new.test>\0".encode()),
     }[letter]
 
 

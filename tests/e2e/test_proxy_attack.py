@@ -3,7 +3,6 @@ Raw sockets throughout; where memory is the question, the worker's own is measur
 
 import concurrent.futures
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -462,30 +461,6 @@ def test_filter_that_accepts_while_the_header_floods(sink, tmp_path):
 
 
 # ---- sessions and descriptors --------------------------------------------------------------------
-
-def test_two_thousand_idle_sessions_and_few_descriptors(sink, tmp_path):
-    """Most wait in the backlog; those who got in are served once there is room."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    try:
-        with Proxy(tmp_path, sink.address, limits={"sessions_per_client": 100000}) as proxy:
-            pid = worker(proxy)
-            subprocess.run(["prlimit", f"--pid={pid}", "--nofile=256:256"], check=True)
-            sockets = []
-            for _ in range(1000):
-                s = socket.socket()
-                s.setblocking(False)
-                s.connect_ex((proxy.host, proxy.port))
-                sockets.append(s)
-            proxy.wait_for_log("accept error")
-            assert proxy.control("status")["ok"]
-            for s in sockets:
-                s.close()
-            alive(proxy)
-            until(lambda: proxy.control("status")["sessions"] == 0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
 
 def test_out_of_descriptors_is_a_tempfail(sink, tmp_path):
     """W51: a session that finds no descriptor for backend or spool hears 4yz, and goes on later."""

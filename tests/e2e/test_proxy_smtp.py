@@ -405,7 +405,7 @@ def test_w51_timeout(sink, tmp_path):
 
 def test_w52_w53_enhanced_codes(client):
     assert re.fullmatch(rb"220 mx\.test .*", client.banner)
-    assert all(re.fullmatch(rb"250[- ][A-Z0-9a-z. ]+", line) and b"2.0.0" not in line
+    assert all(re.fullmatch(rb"250[- ][A-Z0-9a-z.= ]+", line) and b"2.0.0" not in line
                for line in client.hello().split(b"\r\n"))
     for line in (b"NOOP", b"MAIL FROM:<a@x>", b"RCPT TO:<b@mx.test>", b"X", b"RSET"):
         answer = client.ask(line)
@@ -873,18 +873,3 @@ def test_several_workers_share_the_port(sink, tmp_path):
                 client.hello()
                 assert client.message().startswith(b"250")
         assert proxy.control("status")["messages"] == 20
-
-
-def test_descriptors_run_out(sink, tmp_path):
-    """Accepting pauses, and goes on."""
-    with Proxy(tmp_path, sink.address, limits={"sessions_per_client": 1000}) as proxy:
-        pid = proxy.control("status")["workers"][0]["pid"]
-        subprocess.run(["prlimit", f"--pid={pid}", "--nofile=40"], check=True)
-        sockets = [socket.create_connection((proxy.host, proxy.port)) for _ in range(60)]
-        proxy.wait_for_log("accept error")
-        for s in sockets[:40]:
-            s.close()
-        with proxy.client() as client:
-            assert client.banner.startswith(b"220")
-        for s in sockets:
-            s.close()

@@ -768,6 +768,33 @@ START_TEST(closed_between_messages)
 }
 END_TEST
 
+/* A filter that breaks off over a message that is aborted already: the next one is not refused for
+ * it, even where its MAIL was asked before that was seen. */
+static const struct fake_answer over_aborted[] = {
+	{ 'L', 1, OCTETS(""), FAKE_CLOSE },
+	{ 'L', 1, OCTETS("garbage garbage"), FAKE_GO_ON },
+	{ 'L', 1, OCTETS("\0\0\0\1Z"), FAKE_GO_ON },
+};
+START_TEST(broken_over_an_aborted_message)
+{
+	struct fake_script script = { .times = 1 };
+	struct bench b;
+
+	script.answers[0] = over_aborted[_i];
+	bench_open(&b, &script, 1, false);
+	ck_assert(ask_connect(&b) && ask_helo(&b) && ask_mail(&b) && ask_rcpt(&b, "r@e.test"));
+	ck_assert(ask_data(&b));
+	mail_make(&b, 100);
+	chain_header(b.chain, &b.mail);
+	chain_abort(b.chain);
+	bytes_clear(&b.report);
+	run_message(&b, 100);
+	ck_assert_str_eq(b.report.p, "mail=ok rcpt=ok rcpt=ok data=ok end=ok");
+	ck_assert_int_eq(atomic_load(&b.fake[0].connections), 2);
+	bench_close(&b);
+}
+END_TEST
+
 /* An edit that was not negotiated is none of ours to make. */
 START_TEST(undeclared_edit)
 {
@@ -1343,6 +1370,7 @@ int main(void)
 	tcase_add_loop_test(tc, misbehaviour, 0, COUNT(misbehaviours));
 	tcase_add_loop_test(tc, stray_reply, 0, COUNT(strays));
 	tcase_add_loop_test(tc, closed_between_messages, 0, 2);
+	tcase_add_loop_test(tc, broken_over_an_aborted_message, 0, (int)COUNT(over_aborted));
 	tcase_add_test(tc, undeclared_edit);
 	tcase_add_test(tc, timeouts);
 	tcase_add_loop_test(tc, refuses_connections, 0, COUNT(on_failures));

@@ -86,6 +86,52 @@ START_TEST(keeps_octets)
 }
 END_TEST
 
+/* Where nothing is in the file yet all goes there, at whatever point; later ones are not moved. */
+static const struct {
+	size_t memory, before, after;
+	bool moved;
+} spills[] = {
+	{ 1000, 0, 500, true },
+	{ 1000, 300, 5000, true },
+	{ 1000, 1000, 1, true },
+	{ 1000, 1001, 70000, false },
+};
+START_TEST(spills_late)
+{
+	struct spool *s = spool_new(folder, spills[_i].memory);
+	struct err e;
+
+	ck_assert_uint_eq(spool_memory(NULL), 0);
+	add(s, spills[_i].before);
+	ck_assert_int_eq(spool_spill(s, &e), 0);
+	ck_assert_uint_eq(spool_size(s), spills[_i].before);
+	add(s, spills[_i].after);
+	ck_assert_int_eq(spool_spill(s, &e), 0);
+	check(s, 0, 7);
+	check(s, 0, 65536);
+	if (spills[_i].moved)
+		ck_assert_uint_lt(spool_memory(s), 100);
+	else
+		ck_assert_uint_ge(spool_memory(s), spills[_i].memory);
+	spool_free(&s);
+}
+END_TEST
+
+START_TEST(spill_fails)
+{
+	struct spool *s = spool_new("/nowhere/at/all", 100);
+	struct err e;
+	struct slice got;
+	char into[20];
+
+	ck_assert_int_eq(spool_add(s, SLICE("0123456"), &e), 0);
+	ck_assert_int_eq(spool_spill(s, &e), -1);
+	ck_assert_int_eq(spool_read(s, 0, into, sizeof(into), &got, &e), 0);
+	ck_assert_slice_eq(got, "0123456");
+	spool_free(&s);
+}
+END_TEST
+
 START_TEST(no_folder)
 {
 	struct spool *s = spool_new("/nowhere/at/all", 10);
@@ -127,6 +173,8 @@ int main(void)
 
 	tcase_add_unchecked_fixture(tc, make_folder, remove_folder);
 	tcase_add_loop_test(tc, keeps_octets, 0, COUNT(cases));
+	tcase_add_loop_test(tc, spills_late, 0, COUNT(spills));
+	tcase_add_test(tc, spill_fails);
 	tcase_add_test(tc, no_folder);
 	tcase_add_test(tc, file_has_no_name);
 	suite_add_tcase(s, tc);
