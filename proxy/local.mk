@@ -66,7 +66,6 @@ weir_proxy_SOURCES = \
 	proxy/smtp/chunk.c \
 	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/auth.c \
 	proxy/smtp/auth.h \
 	proxy/resolver.c \
@@ -125,6 +124,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/dial.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
+	proxy/upstream/opening.c \
+	proxy/upstream/opening.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
 	proxy/upstream/probe.c \

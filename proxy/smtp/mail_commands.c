@@ -2,6 +2,8 @@
 
 #include "session.h"
 
+#include "identity.h"
+
 #include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
@@ -60,6 +62,16 @@ static const char *check_notify(struct session *s, struct slice value)
 static const char *check_orcpt(struct session *s, struct slice value)
 {
 	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
+}
+
+/* xtext, without an encoded NUL (W09), decoded no longer than RFC 3461 4.2 and 4.4 allow. */
+static bool is_xtext(struct slice value)
+{
+	char text[512];
+	struct buf b = BUF_ON(text);
+
+	text[0] = '\0';
+	return value.n > 0 && smtp_xtext_decode(value, &b, NULL) == 0 && !b.cut;
 }
 
 /* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
@@ -286,7 +298,9 @@ static void rcpt_relay(struct session *s)
 		session_done(s);
 		return;
 	}
-	if (s->relay == NULL && (s->relay = relay_new(s->worker->upstream)) == NULL) {
+	if (s->relay == NULL &&
+	    (s->relay = relay_new(s->worker->upstream,
+		 &(struct relay_client){ s->id, identity_introduce, s })) == NULL) {
 		mail_drop_recipient(&s->mail);
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		session_done(s);
