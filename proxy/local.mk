@@ -221,6 +221,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/test_proxy_introduction.py \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \

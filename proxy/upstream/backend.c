@@ -294,16 +294,34 @@ static void on_secured(void *arg)
 	(void)go_on(b, opening_secured(&b->opening, link, stream_output(b->stream)), "");
 }
 
-bool backend_introduce(struct backend *b)
+bool backend_for_anybody(const struct backend *b)
+{
+	switch (b->route->settings->identity) {
+	case IDENTITY_PROXY:
+		return false;
+	case IDENTITY_XCLIENT:
+		return b->opening.said.n == 0 || b->opening.abilities.xclient != 0;
+	default:
+		return true;
+	}
+}
+
+enum backend_introduced backend_introduce(struct backend *b)
 {
 	struct introduction into;
 
-	if (opening_introduce(&b->opening, who(b, &into), stream_output(b->stream)) == OPENING_DONE)
-		return true;
+	switch (opening_introduce(&b->opening, who(b, &into), stream_output(b->stream))) {
+	case OPENING_DONE:
+		return BACKEND_KNOWS;
+	case OPENING_WAITS:
+		break;
+	default:
+		return BACKEND_KNOWS_ANOTHER;
+	}
 	b->state = OPENING;
 	set_timeout(b, b->route->upstream->settings->timeouts.connect_s);
 	stream_flush(b->stream);
-	return false;
+	return BACKEND_LEARNS;
 }
 
 /* ---- replies ------------------------------------------------------------------------------ */

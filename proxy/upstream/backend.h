@@ -51,9 +51,15 @@ void backend_quit(struct backend **b);
 
 /* From now on another hears of its events. */
 void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg);
-/* The new owner's client is to be known where the connection takes XCLIENT. True: it is ready at
- * once; else on_ready comes, or on_lost. */
-bool backend_introduce(struct backend *b);
+/* The new owner's client is to be known where that is told by XCLIENT. */
+enum backend_introduced {
+	BACKEND_KNOWS,         /* ready at once */
+	BACKEND_LEARNS,        /* on_ready will come, or on_lost */
+	BACKEND_KNOWS_ANOTHER, /* of no use to this client */
+};
+enum backend_introduced backend_introduce(struct backend *b);
+/* Is it of use to other sessions than the one that had it last? */
+bool backend_for_anybody(const struct backend *b);
 /* Ready for commands, and none is under way but RSET. */
 bool backend_at_rest(const struct backend *b);
 /* Is any command under way? */

@@ -97,14 +97,18 @@ static enum opening_step introduce(
 	struct bytes text = { 0 };
 	size_t count;
 
-	if (o->route->settings->identity != IDENTITY_XCLIENT || who == NULL ||
-	    o->abilities.xclient == 0)
+	if (o->route->settings->identity != IDENTITY_XCLIENT || who == NULL || o->own.xclient == 0)
 		return OPENING_DONE;
-	count = introduction_write(INTRODUCTION_XCLIENT, o->abilities.xclient, who, &text);
+	count = introduction_write(INTRODUCTION_XCLIENT, o->own.xclient, who, &text);
 	if (slice_eq(bytes_slice(&text), bytes_slice(&o->said))) {
 		bytes_free(&text);
 		return OPENING_DONE;
 	}
+	if (o->abilities.xclient == 0) {
+		bytes_free(&text);
+		return OPENING_FAILED;
+	}
+	o->again = o->said.n > 0;
 	bytes_free(&o->said);
 	o->said = text;
 	o->due = count;
@@ -188,8 +192,11 @@ static enum opening_step on_xclient(struct opening *o, const struct smtp_reply *
 	o->due--;
 	if (smtp_reply_class(r) != 2) {
 		smtp_reply_line(r, &line);
-		if (r->code == 421 || o->due > 0 || !go_without(o, text))
+		/* Mail must not go as that of the client before. */
+		if (r->code == 421 || o->again || o->due > 0 || !go_without(o, text))
 			return fail(r, e);
+		bytes_free(&o->said);
+		o->own.xclient = o->abilities.xclient = 0; /* and so it stays */
 		return OPENING_DONE;
 	}
 	if (o->due > 0)
@@ -197,15 +204,6 @@ static enum opening_step on_xclient(struct opening *o, const struct smtp_reply *
 	o->abilities = (struct abilities){ .tls = o->abilities.tls };
 	o->introducing = true;
 	return say_hello(o, OPENING_EHLO, who, out);
-}
-
-/* A server that is told of one client may not tell again that it can be told of another. */
-static void learn_again(struct opening *o, struct slice text)
-{
-	learn(&o->abilities, text);
-	o->abilities.extensions &= ~o->route->unwanted;
-	if (o->introducing && o->abilities.xclient == 0)
-		o->abilities.xclient = o->own.xclient;
 }
 
 static enum opening_step on_hello(struct opening *o, const struct smtp_reply *r,
@@ -216,7 +214,8 @@ static enum opening_step on_hello(struct opening *o, const struct smtp_reply *r,
 	if (class == 2 && o->state == OPENING_GREETING)
 		return say_hello(o, OPENING_EHLO, who, out);
 	if (class == 2 && o->state == OPENING_EHLO)
-		learn_again(o, slice_z(r->text));
+		learn(&o->abilities, slice_z(r->text));
+	o->abilities.extensions &= ~o->route->unwanted;
 	if (class == 2)
 		return greeted(o, who, out, e);
 	if (class == 5 && o->state == OPENING_EHLO)

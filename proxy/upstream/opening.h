@@ -35,6 +35,7 @@ struct opening {
 	bool clear;                 /* this server is asked once more, without TLS */
 	size_t due;                 /* replies to XCLIENT that are to come */
 	bool introducing;           /* the next EHLO is the client's */
+	bool again;                 /* ... and not the first one's that it is told of */
 	struct bytes said;          /* XCLIENT as it was said last: who it is for */
 };
 
@@ -47,7 +48,8 @@ enum opening_step opening_reply(struct opening *o, const struct smtp_reply *r, b
     const struct introduction *who, struct bytes *out, struct err *e);
 /* The handshake is done. */
 enum opening_step opening_secured(struct opening *o, enum link_tls link, struct bytes *out);
-/* The connection is ready, and for somebody else now. */
+/* The connection is ready, and for somebody else now. OPENING_FAILED: the server that knows of one
+ * client takes no other (Postfix allows XCLIENT by the address that it was told). */
 enum opening_step opening_introduce(
     struct opening *o, const struct introduction *who, struct bytes *out);
 void opening_clear(struct opening *o);

@@ -80,7 +80,7 @@ static struct pool_place *find(const struct pool *p, int identity, const char *s
 	{
 		if (strcmp(place->session, session) == 0)
 			return place;
-		if (other == NULL && identity == IDENTITY_XCLIENT &&
+		if (other == NULL && backend_for_anybody(place->backend) &&
 		    !backend_pending(place->backend))
 			other = place;
 	}
@@ -136,7 +136,7 @@ void pool_give(struct backend **at, bool dirty, const char *session)
 		backend_rest(b, backend_route(b)->settings->keep.idle_s);
 }
 
-/* Those that had the session last, or all. */
+/* Those that are of use to this session only, or all. */
 static void quit_all(struct pool *p, const char *session)
 {
 	struct pool_place *place, *next;
@@ -145,7 +145,8 @@ static void quit_all(struct pool *p, const char *session)
 		struct backend *b = place->backend;
 
 		next = TAILQ_NEXT(place, link);
-		if (session != NULL && strcmp(place->session, session) != 0)
+		if (session != NULL &&
+		    (backend_for_anybody(place->backend) || strcmp(place->session, session) != 0))
 			continue;
 		leave(p, place);
 		backend_quit(&b);
@@ -156,7 +157,7 @@ void pool_forget(struct upstream *u, const char *session)
 {
 	for (size_t i = 0; i < u->count; i++)
 		for (size_t k = 0; k < u->routes[i].count; k++)
-			if (u->routes[i].settings->identity == IDENTITY_PROXY)
+			if (u->routes[i].settings->identity != IDENTITY_NONE)
 				quit_all(&u->routes[i].servers[k].pool, session);
 }
 

@@ -173,22 +173,34 @@ static struct route *route_of(const struct relay *r)
 	return upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
 }
 
-/* A kept connection, or a new one; only a new one for the second chance. */
+/* A connection that was kept; not for the second chance. */
+static bool take_kept(struct relay *r, struct route *route, unsigned needs)
+{
+	enum backend_introduced known;
+
+	if (r->replayed || r->unable > 0 ||
+	    (r->backend = pool_take(route, needs, r->client.session, &events, r)) == NULL)
+		return false;
+	known = backend_introduce(r->backend);
+	if (known == BACKEND_KNOWS_ANOTHER) {
+		backend_quit(&r->backend);
+		return false;
+	}
+	r->server = backend_server(r->backend);
+	r->resetting = backend_pending(r->backend);
+	r->ready = known == BACKEND_KNOWS;
+	return true;
+}
+
 static void connect_backend(struct relay *r)
 {
 	struct route *route = route_of(r);
 	unsigned needs = parameters_need(r->mail->parameters);
 
-	r->backend = r->replayed || r->unable > 0
-	    ? NULL
-	    : pool_take(route, needs, r->client.session, &events, r);
-	r->ready = r->reused = r->backend != NULL;
-	if (r->reused) {
-		r->server = backend_server(r->backend);
-		r->resetting = backend_pending(r->backend);
-		r->ready = backend_introduce(r->backend);
+	r->ready = false;
+	r->reused = take_kept(r, route, needs);
+	if (r->reused)
 		return;
-	}
 	if ((r->backend = backend_open(route, needs, &events, r)) != NULL)
 		return;
 	refuse(r, 451, "4.3.0", "Out of memory, try again later");
