@@ -150,8 +150,6 @@ check_auth_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/control/penalties.c
 check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
-check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
