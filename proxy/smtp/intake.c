@@ -9,6 +9,7 @@
 
 #include "proxy/listen/front.h"
 #include "proxy/received.h"
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
 
@@ -168,6 +169,7 @@ static void add_received(struct session *s)
 		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
+	r.authenticated = auth_good(s);
 	if (s->secured) {
 		facts = tls_facts_of(stream_ssl(s->stream));
 		r.tls = &facts;
@@ -311,7 +313,7 @@ static void add(struct session *s, struct slice octets)
 		add_body(s, octets);
 	else
 		add_header(s, octets);
-	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+	if (c->bytes > s->message_max)
 		refuse(s, 552, "5.3.4", "Message too big");
 	memory_count(s);
 }
@@ -398,7 +400,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 		if (!c->refused)
 			end_header(s, false);
 	}
-	if (c->bytes > (uint64_t)s->settings->limits.message_bytes)
+	if (c->bytes > s->message_max)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
 	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");

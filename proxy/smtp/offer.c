@@ -3,31 +3,46 @@
 #include "session.h"
 #include "xclient.h"
 
+#include "proxy/smtp/auth.h"
+
 /* ---- the backends' abilities -------------------------------------------------------------- */
 
-/* What the backends can do; of those that were never reached only what every server of today can.
- */
-static unsigned backend_extensions(const struct session *s)
+/* Taken once in a session: what was promised is not taken back because a probe came in between. Of
+ * backends that were never reached we promise only what every server of today can. */
+static void freeze(struct session *s)
 {
-	struct abilities a = upstream_abilities(s->worker->upstream);
+	struct abilities *a = &s->upstream;
 
-	return (a.known ? a.extensions : EXTENSION_8BITMIME) | EXTENSION_CHUNKING;
+	*a = upstream_abilities(s->worker->upstream);
+	if (!a->known)
+		a->extensions = EXTENSION_8BITMIME;
+	s->message_max = (uint64_t)s->settings->limits.message_bytes;
+	if (a->size > 0 && a->size < s->message_max)
+		s->message_max = a->size;
+}
+
+static void value_size(const struct session *s, struct bytes *out)
+{
+	(void)bytes_addf(out, " %llu", (unsigned long long)s->message_max);
+}
+
+/* RFC 9422: what we hold every client to, and no more than six digits. */
+static void value_limits(const struct session *s, struct bytes *out)
+{
+	(void)bytes_addf(out, " MAILMAX=%lld RCPTMAX=%lld",
+	    (long long)s->settings->limits.transactions, (long long)s->settings->limits.recipients);
+}
+
+/* RFC 6531 3.1: SMTPUTF8 is nothing without it. */
+static bool with_8bitmime(const struct session *s)
+{
+	return (s->upstream.extensions & EXTENSION_8BITMIME) != 0;
 }
 
 /* Whatever the backends can do: chunks become one message before it goes on. */
 static bool with_chunking(const struct session *s)
 {
 	return s->settings->chunking;
-}
-
-static void value_size(const struct session *s, struct bytes *out)
-{
-	struct abilities a = upstream_abilities(s->worker->upstream);
-	int64_t size = s->settings->limits.message_bytes;
-
-	if (a.size > 0 && a.size < (uint64_t)size)
-		size = (int64_t)a.size;
-	(void)bytes_addf(out, " %lld", (long long)size);
 }
 
 static bool when_xclient(const struct session *s)
@@ -65,8 +80,11 @@ static const struct offer {
 	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
-	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, with_8bitmime, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
+	{ SLICE("LIMITS"), 0, NULL, value_limits },
+	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY, auth_good, NULL },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
 	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },
@@ -76,9 +94,12 @@ void offer_greet(struct session *s)
 {
 	struct bytes *out = stream_output(s->stream);
 	bool all = s->esmtp && s->refusal == NULL;
-	unsigned can = backend_extensions(s);
+	unsigned can;
 	size_t last = out->n;
 
+	if (s->message_max == 0)
+		freeze(s);
+	can = s->upstream.extensions | EXTENSION_CHUNKING;
 	s->state = SESSION_READY;
 	s->offered = 0;
 	(void)bytes_addf(out, "250-%s\r\n", s->settings->hostname);

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "proxy/listen/front.h"
 #include "proxy/tls/facts.h"
 #include "weir/log.h"
@@ -82,6 +83,7 @@ const char *starttls_check_requiretls(struct session *s, struct slice value)
  * connection does: for them it is the same (W28). */
 static void forget(struct session *s)
 {
+	auth_drop(s);
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = s->utf8 = false;

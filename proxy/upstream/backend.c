@@ -11,6 +11,7 @@
 #include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
+#include "proxy/auth/mechanism.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
 
@@ -24,8 +25,8 @@ struct backend {
 	const struct backend_events *events;
 	void *arg;
 	enum state state;
-	size_t *order; /* servers still to be tried, for as long as we are not ready */
-	size_t tried;
+	size_t *order; /* the servers that may be tried */
+	size_t candidates, tried;
 	struct dial *dial;
 	struct stream *stream;
 	struct event timer;
@@ -213,7 +214,7 @@ static void lose_soon(struct backend *b, const char *error)
 
 static const struct {
 	struct slice keyword;
-	enum extension bit;
+	unsigned bits; /* enum extension */
 } extensions[] = {
 	{ SLICE("PIPELINING"), EXTENSION_PIPELINING },
 	{ SLICE("SIZE"), EXTENSION_SIZE },
@@ -224,6 +225,8 @@ static const struct {
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	{ SLICE("AUTH"), EXTENSION_AUTH | EXTENSION_AUTH_TRUST },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -235,9 +238,11 @@ static void learn(struct abilities *a, struct slice text)
 
 		for (size_t i = 0; i < COUNT(extensions); i++)
 			if (slice_ieq(keyword, extensions[i].keyword))
-				a->extensions |= extensions[i].bit;
+				a->extensions |= extensions[i].bits;
 		if (slice_ieq(keyword, SLICE("SIZE")))
 			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
+		if (slice_ieq(keyword, SLICE("AUTH")))
+			a->mechanisms |= mechanisms_read(line);
 	}
 	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
 	if (a->tls != LINK_VERIFIED)
@@ -498,7 +503,7 @@ static void try_next(struct backend *b, const char *error)
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
 	b->abilities = (struct abilities){ 0 };
-	while (b->tried < b->route->count) {
+	while (b->tried < b->candidates) {
 		const struct server *s = &b->route->servers[b->order[b->tried++]];
 
 		b->state = DIALLING;
@@ -513,7 +518,7 @@ static void try_next(struct backend *b, const char *error)
 	(void)leave(b);
 }
 
-struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg)
+static struct backend *make(struct route *r, const struct backend_events *events, void *arg)
 {
 	struct backend *b = calloc(1, sizeof(*b));
 
@@ -526,17 +531,47 @@ struct backend *backend_open(struct route *r, const struct backend_events *event
 		free(b);
 		return NULL;
 	}
-	route_order(r, b->order);
 	event_assign(&b->timer, r->upstream->base, -1, 0, on_timeout, b);
 	b->due_ms = b->timer_ms = NEVER;
+	return b;
+}
+
+static struct backend *begin(struct backend *b)
+{
+	struct upstream *u = b->route->upstream;
+
 	b->state = DIALLING;
 	b->tried = 1;
-	set_timeout(b, r->upstream->settings->timeouts.connect_s);
+	set_timeout(b, u->settings->timeouts.connect_s);
 	b->dial = dial_start(
-	    r->upstream->base, r->upstream->dns, &r->servers[b->order[0]].endpoint, on_dialled, b);
+	    u->base, u->dns, &b->route->servers[b->order[0]].endpoint, on_dialled, b);
 	if (b->dial == NULL)
 		backend_close(&b);
 	return b;
+}
+
+struct backend *backend_open(
+    struct route *r, unsigned needs, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	route_order(r, needs, b->order);
+	b->candidates = r->count;
+	return begin(b);
+}
+
+struct backend *backend_open_at(
+    struct route *r, size_t server, const struct backend_events *events, void *arg)
+{
+	struct backend *b = make(r, events, arg);
+
+	if (b == NULL)
+		return NULL;
+	b->order[0] = server;
+	b->candidates = 1;
+	return begin(b);
 }
 
 struct bytes *backend_command(struct backend *b, enum backend_verb verb)

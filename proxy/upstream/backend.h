@@ -33,8 +33,13 @@ struct backend_events {
 
 #define BACKEND_UNDER_WAY_MAX 4
 
-/* NULL without memory: nothing was started. */
-struct backend *backend_open(struct route *r, const struct backend_events *events, void *arg);
+/* needs: abilities of the mail to come (enum extension); servers known to lack them are asked last.
+ * NULL without memory: nothing was started. */
+struct backend *backend_open(
+    struct route *r, unsigned needs, const struct backend_events *events, void *arg);
+/* To this server of the route only. */
+struct backend *backend_open_at(
+    struct route *r, size_t server, const struct backend_events *events, void *arg);
 /* Close at once. NULL is fine. */
 void backend_close(struct backend **b);
 /* QUIT, and let the connection end by itself; for one that waits for nothing. */

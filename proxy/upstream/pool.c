@@ -67,9 +67,10 @@ static const struct backend_events events = {
 
 /* ---- taking and giving -------------------------------------------------------------------- */
 
-struct backend *pool_take(struct route *r, const struct backend_events *owner, void *arg)
+struct backend *pool_take(
+    struct route *r, unsigned needs, const struct backend_events *owner, void *arg)
 {
-	struct pool *p = &r->servers[route_best(r)].pool;
+	struct pool *p = &r->servers[route_best(r, needs)].pool;
 	struct pool_place *place = TAILQ_FIRST(&p->places);
 
 	if (place == NULL)

@@ -31,9 +31,10 @@ struct pool {
 };
 
 void pool_init(struct pool *p);
-/* A connection to the server that is to be asked first, with a new owner; RSET may be under way on
- * it. NULL where none waits. */
-struct backend *pool_take(struct route *r, const struct backend_events *events, void *arg);
+/* A connection to the server that is to be asked first for mail that needs these abilities, with a
+ * new owner; RSET may be under way on it. NULL where none waits. */
+struct backend *pool_take(
+    struct route *r, unsigned needs, const struct backend_events *events, void *arg);
 /* The transaction is over. dirty: the backend does not know of that yet. Kept, or ended with QUIT
  * where it cannot be. NULL is fine. */
 void pool_give(struct backend **b, bool dirty);

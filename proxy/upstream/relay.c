@@ -25,6 +25,7 @@ struct relay {
 	bool content;   /* the mail data is on its way: no replay any more */
 	bool chunk;     /* ... by BDAT */
 	bool replayed;  /* this transaction's one second chance is used */
+	size_t unable;  /* servers that could not take this transaction's message */
 	size_t asked;   /* recipients sent on this connection in this transaction ... */
 	size_t granted; /* ... and accepted */
 	/* Of MAIL, or of a transaction that broke: answers all that follows. Code 0: none. A whole
@@ -151,24 +152,37 @@ static void drop(struct relay *r)
 	forget_progress(r);
 }
 
+/* Give the connection up politely, where it is at rest. */
+static void leave(struct relay *r)
+{
+	backend_quit(&r->backend);
+	drop(r);
+}
+
 static void answer_soon(struct relay *r)
 {
 	event_active(&r->soon, EV_TIMEOUT, 0);
 }
 
+static struct route *route_of(const struct relay *r)
+{
+	return upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
+}
+
 /* A kept connection, or a new one; only a new one for the second chance. */
 static void connect_backend(struct relay *r)
 {
-	struct route *route = upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
+	struct route *route = route_of(r);
+	unsigned needs = parameters_need(r->mail->parameters);
 
-	r->backend = r->replayed ? NULL : pool_take(route, &events, r);
+	r->backend = r->replayed || r->unable > 0 ? NULL : pool_take(route, needs, &events, r);
 	r->ready = r->reused = r->backend != NULL;
 	if (r->reused) {
 		r->server = backend_server(r->backend);
 		r->resetting = backend_pending(r->backend);
 		return;
 	}
-	if ((r->backend = backend_open(route, &events, r)) != NULL)
+	if ((r->backend = backend_open(route, needs, &events, r)) != NULL)
 		return;
 	refuse(r, 451, "4.3.0", "Out of memory, try again later");
 	answer_soon(r);
@@ -232,21 +246,37 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 
 /* ---- what is sent ------------------------------------------------------------------------- */
 
-/* W112: what the message needs and the backend cannot do is refused, never transcoded. */
+/* W112: what the message needs and no server can do is refused, never transcoded. */
+static void refuse_unable(struct relay *r, unsigned lacking)
+{
+	if (lacking & EXTENSION_REQUIRETLS)
+		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
+	else if (lacking & EXTENSION_SMTPUTF8)
+		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
+	else if (lacking & EXTENSION_8BITMIME)
+		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
+	else
+		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
+	answer_soon(r);
+}
+
+/* False when this server cannot take the message: another one is asked, where one may be able. Each
+ * is asked once, for then we know. */
 static bool check_abilities(struct relay *r)
 {
-	unsigned extensions = backend_abilities(r->backend)->extensions;
-	const char *parameters = r->mail->parameters;
+	struct route *route = route_of(r);
+	unsigned needs = parameters_need(r->mail->parameters);
+	unsigned lacking = needs & ~backend_abilities(r->backend)->extensions;
 
-	if (!(extensions & EXTENSION_SMTPUTF8) && parameters_have(parameters, SLICE("SMTPUTF8")))
-		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
-	else if (!(extensions & EXTENSION_8BITMIME) &&
-	    parameters_have(parameters, SLICE("BODY=8BITMIME")))
-		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
-	else if (!(extensions & EXTENSION_REQUIRETLS) &&
-	    parameters_have(parameters, SLICE("REQUIRETLS")))
-		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
-	return r->refusal.code == 0;
+	if (lacking == 0)
+		return true;
+	if (r->unable++ < route->count && route_able(route, needs)) {
+		leave(r);
+		connect_backend(r);
+	} else {
+		refuse_unable(r, lacking);
+	}
+	return false;
 }
 
 static void send_path(struct relay *r, enum backend_verb verb, const char *command,
@@ -281,10 +311,8 @@ static bool pipelining(const struct relay *r)
 
 static void send_mail(struct relay *r)
 {
-	if (!check_abilities(r)) {
-		answer_soon(r);
+	if (!check_abilities(r))
 		return;
-	}
 	r->begun = true;
 	send_path(r, BACKEND_MAIL, "MAIL FROM:<", r->mail->reverse_path, r->mail->parameters);
 	if (pipelining(r))
@@ -563,6 +591,7 @@ void relay_reset(struct relay *r)
 	r->job = NOTHING;
 	r->mail = NULL;
 	r->replayed = false;
+	r->unable = 0;
 	forget_refusal(r);
 	event_del(&r->soon);
 	give_back(r);

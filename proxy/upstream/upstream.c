@@ -2,11 +2,13 @@
 
 #include "upstream.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "backend.h"
+#include "probe.h"
 #include "proxy/resolver.h"
 #include "proxy/tls/client.h"
 #include "weir/log.h"
@@ -31,27 +33,44 @@ struct timeval clock_until(int64_t at_ms)
 	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 }
 
-void route_order(const struct route *r, size_t *order)
+/* Those that are down come last; before them those that are known to lack what is needed. */
+static int rank(const struct server *s, unsigned needs, int64_t now)
+{
+	if (s->down_until_ms > now)
+		return 2;
+	return s->abilities.known && (needs & ~s->abilities.extensions) != 0 ? 1 : 0;
+}
+
+void route_order(const struct route *r, unsigned needs, size_t *order)
 {
 	int64_t now = clock_ms();
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->count; i++)
-		if (r->servers[i].down_until_ms <= now)
-			order[n++] = i;
-	for (size_t i = 0; i < r->count; i++)
-		if (r->servers[i].down_until_ms > now)
-			order[n++] = i;
+	for (int k = 0; k <= 2; k++)
+		for (size_t i = 0; i < r->count; i++)
+			if (rank(&r->servers[i], needs, now) == k)
+				order[n++] = i;
 }
 
-size_t route_best(const struct route *r)
+bool route_able(const struct route *r, unsigned needs)
 {
 	int64_t now = clock_ms();
 
 	for (size_t i = 0; i < r->count; i++)
-		if (r->servers[i].down_until_ms <= now)
-			return i;
-	return 0;
+		if (rank(&r->servers[i], needs, now) == 0)
+			return true;
+	return false;
+}
+
+size_t route_best(const struct route *r, unsigned needs)
+{
+	int64_t now = clock_ms();
+	size_t best = 0;
+
+	for (size_t i = 1; i < r->count; i++)
+		if (rank(&r->servers[i], needs, now) < rank(&r->servers[best], needs, now))
+			best = i;
+	return best;
 }
 
 void route_failed(struct route *r, size_t server, const char *error)
@@ -74,8 +93,9 @@ void route_reached(struct route *r, size_t server, const struct abilities *a)
 		    LOG_LEVEL_INFO, "backend_up", "backend", r->name, "server", s->text, NULL);
 	s->failures = 0;
 	s->down_until_ms = 0;
-	r->abilities = *a;
-	r->abilities.known = true;
+	s->abilities = *a;
+	s->abilities.known = true;
+	s->learned_ms = clock_ms();
 }
 
 struct route *upstream_route(struct upstream *u, struct slice recipient)
@@ -84,57 +104,28 @@ struct route *upstream_route(struct upstream *u, struct slice recipient)
 	return u->fallback;
 }
 
+/* What is down cannot be mailed to, and may come back as another. */
+static void add_server(struct abilities *all, const struct server *s)
+{
+	const struct abilities *a = &s->abilities;
+
+	if (!a->known || s->failures > 0)
+		return;
+	all->known = true;
+	all->extensions &= a->extensions;
+	all->mechanisms &= a->mechanisms;
+	if (a->size > 0 && (all->size == 0 || a->size < all->size))
+		all->size = a->size;
+}
+
 struct abilities upstream_abilities(const struct upstream *u)
 {
-	return u->fallback->abilities;
-}
+	struct abilities all = { .extensions = UINT_MAX, .mechanisms = UINT_MAX };
 
-static void probe(struct route *r);
-
-static void on_probed(void *arg, const char *error)
-{
-	struct route *r = arg;
-	int64_t wait_ms = DOWN_MS(r->probes);
-
-	r->probes++;
-	if (error == NULL) {
-		log_event(LOG_LEVEL_DEBUG, "backend_probed", "backend", r->name, NULL);
-		backend_quit(&r->probe);
-		return;
-	}
-	backend_close(&r->probe);
-	event_add(r->probe_timer,
-	    &(struct timeval){ .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 });
-}
-
-/* Lost between its EHLO and our QUIT: the abilities are known all the same. */
-static void on_probe_lost(void *arg, enum backend_loss loss, const char *error)
-{
-	struct route *r = arg;
-
-	(void)loss;
-	(void)error;
-	backend_close(&r->probe);
-}
-
-static const struct backend_events probe_events = { .on_ready = on_probed,
-	.on_lost = on_probe_lost };
-
-static void on_probe_due(evutil_socket_t fd, short what, void *arg)
-{
-	struct route *r = arg;
-
-	(void)fd;
-	(void)what;
-	if (!r->abilities.known)
-		probe(r);
-}
-
-static void probe(struct route *r)
-{
-	r->probe = backend_open(r, &probe_events, r);
-	if (r->probe == NULL)
-		event_add(r->probe_timer, &(struct timeval){ .tv_sec = 1 });
+	for (size_t i = 0; i < u->count; i++)
+		for (size_t k = 0; k < u->routes[i].count; k++)
+			add_server(&all, &u->routes[i].servers[k]);
+	return all.known ? all : (struct abilities){ 0 };
 }
 
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
@@ -144,6 +135,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
 		return err_prefix(e, "backend %s", b->name);
+	r->unwanted |= b->pass_auth ? 0 : EXTENSION_AUTH_TRUST;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {
@@ -191,8 +183,7 @@ static int load(struct upstream *u, struct err *e)
 		struct route *r = &u->routes[u->count];
 
 		r->upstream = u;
-		r->probe_timer = evtimer_new(u->base, on_probe_due, r);
-		if (r->probe_timer == NULL || route_load(r, &b[u->count], e) < 0) {
+		if (route_load(r, &b[u->count], e) < 0) {
 			u->count++;
 			return -1;
 		}
@@ -204,6 +195,18 @@ static int load(struct upstream *u, struct err *e)
 	if (needs_dns(u) && (u->dns = resolver_new(u->base, u->settings, e)) == NULL)
 		return -1;
 	return 0;
+}
+
+static bool start_probes(struct upstream *u)
+{
+	for (size_t i = 0; i < u->count; i++)
+		for (size_t k = 0; k < u->routes[i].count; k++) {
+			struct probe *p = probe_new(&u->routes[i], k);
+
+			if ((u->routes[i].servers[k].probe = p) == NULL)
+				return false;
+		}
+	return true;
 }
 
 struct upstream *upstream_new(
@@ -222,8 +225,10 @@ struct upstream *upstream_new(
 		upstream_free(&u);
 		return NULL;
 	}
-	for (size_t i = 0; i < u->count; i++)
-		probe(&u->routes[i]);
+	if (!start_probes(u)) {
+		err_set(e, "out of memory");
+		upstream_free(&u);
+	}
 	return u;
 }
 
@@ -235,11 +240,10 @@ void upstream_free(struct upstream **at)
 	if (u == NULL)
 		return;
 	for (size_t i = 0; i < u->count; i++) {
-		backend_close(&u->routes[i].probe);
-		if (u->routes[i].probe_timer != NULL)
-			event_free(u->routes[i].probe_timer);
-		for (size_t k = 0; k < u->routes[i].count; k++)
+		for (size_t k = 0; k < u->routes[i].count; k++) {
+			probe_free(&u->routes[i].servers[k].probe);
 			pool_clear(&u->routes[i].servers[k].pool);
+		}
 	}
 	backend_drop_farewells(u);
 	for (size_t i = 0; i < u->count; i++)

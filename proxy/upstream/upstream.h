@@ -21,20 +21,25 @@ enum extension {
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
 	EXTENSION_CHUNKING = 64,
-	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
-	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
+	EXTENSION_AUTH = 1 << 16,        /* the backend takes MAIL's AUTH parameter ... */
+	EXTENSION_AUTH_TRUST = 1 << 17,  /* ... and may know what a client said in it */
+	EXTENSION_MT_PRIORITY = 1 << 18, /* RFC 6710 */
+	EXTENSION_STARTTLS = 1 << 20,    /* of the backend's link, never offered on */
+	EXTENSION_REQUIRETLS = 1 << 21,  /* only where the link is verified */
 };
 
 enum link_tls { LINK_CLEAR, LINK_TLS, LINK_VERIFIED };
 
 struct abilities {
-	bool known;          /* some server of the backend was spoken to */
+	bool known;          /* somebody was spoken to */
 	unsigned extensions; /* enum extension */
 	uint64_t size;       /* of SIZE; 0: no limit was told */
 	enum link_tls tls;   /* the link that it was said on */
+	unsigned mechanisms; /* of AUTH: bits of proxy/auth/mechanism.h */
 };
 
 struct tls_client;
+struct probe;
 
 struct server {
 	struct endpoint endpoint;
@@ -43,6 +48,9 @@ struct server {
 	unsigned failures;            /* one after the other */
 	struct pool pool;             /* connections that wait for a transaction */
 	SSL_SESSION *session;         /* of TLS, to be resumed; NULL: none */
+	struct abilities abilities;   /* as its last EHLO told */
+	int64_t learned_ms;           /* when that was */
+	struct probe *probe;
 };
 
 struct route {
@@ -52,10 +60,6 @@ struct route {
 	struct tls_client *tls; /* NULL: off */
 	struct server *servers;
 	size_t count;
-	struct abilities abilities;
-	struct backend *probe;
-	struct event *probe_timer;
-	unsigned probes;
 	struct upstream *upstream;
 };
 
@@ -81,13 +85,17 @@ void upstream_free(struct upstream **u);
 
 /* The backend of a recipient. Never NULL. */
 struct route *upstream_route(struct upstream *u, struct slice recipient);
-/* What every backend can do: what may be promised in EHLO before a recipient is known. */
+/* What every server that is up can do, of all backends, and the smallest SIZE among them: what may
+ * be promised in EHLO before a recipient is known. */
 struct abilities upstream_abilities(const struct upstream *u);
 
-/* The servers in the order in which they are to be asked: order[0..count). */
-void route_order(const struct route *r, size_t *order);
+/* The servers in the order in which they are to be asked, for mail that needs these abilities (enum
+ * extension): order[0..count). */
+void route_order(const struct route *r, unsigned needs, size_t *order);
+/* Is there one that is up and, for all that is known, has them? */
+bool route_able(const struct route *r, unsigned needs);
 /* The first of them. */
-size_t route_best(const struct route *r);
+size_t route_best(const struct route *r, unsigned needs);
 void route_failed(struct route *r, size_t server, const char *error);
 void route_reached(struct route *r, size_t server, const struct abilities *a);
 

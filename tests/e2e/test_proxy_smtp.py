@@ -260,6 +260,25 @@ def test_w35_data_without_recipients(client):
     (b"MAIL FROM:<a@x> SIZE=100 BODY=8BITMIME", b"250 2.1.0"),
     (b"MAIL FROM:<a@x> SIZE=200001", b"552 5.3.4"),
     (b"MAIL FROM:<a@x> SIZE=1e3", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SIZE", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SIZE=", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SIZE=0", b"250 2.1.0"),
+    (b"MAIL FROM:<a@x> SIZE=99999999999999999999", b"552 5.3.4"),
+    (b"MAIL FROM:<a@x> SIZE=000000000000000000001", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SIZE=1 size=1", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> BODY", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> body=7bit", b"250 2.1.0"),
+    (b"MAIL FROM:<a@x> BODY=BINARYMIME", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> BODY=7BIT BODY=8BITMIME", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SMTPUTF8=1", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> SMTPUTF8 SMTPUTF8", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> ORCPT=rfc822;b@x", b"555 5.5.4"),
+    (b"MAIL FROM:<a@x> RET", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> RET=FULL RET=FULL", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> ENVID=" + b"x" * 100, b"250 2.1.0"),
+    (b"MAIL FROM:<a@x> ENVID=" + b"x" * 101, b"501 5.5.4"),
+    (b"MAIL FROM:<a@x> =x", b"501 5.5.4"),
+    (b"MAIL FROM:<a@x>SIZE=5", b"501 5."),
     (b"MAIL FROM:<a@x> BODY=9BIT", b"501 5.5.4"),
     (b"MAIL FROM:<a@x> FOO=bar", b"555 5.5.4"),
     (b"MAIL FROM:<a@x> AUTH=<>", b"555 5.5.4"),
@@ -285,6 +304,10 @@ def test_w35_data_without_recipients(client):
     (b"HELP x", b"214 2.0.0"),
     (b"VRFY a", b"252 2."),
     (b"VRFY", b"501 5.5.4"),
+    (b"VRFY \xc3\xbc", b"553 5.6.7"),
+    (b"VRFY \xc3\xbc SMTPUTF8", b"252 2."),
+    (b"VRFY a SMTPUTF8", b"252 2."),
+    (b"VRFY SMTPUTF8", b"252 2."),
     (b"EXPN a", b"502 5.5.1"),
     (b"EHLO", b"501 5.5.4"),
     (b"EHLO a b", b"501 5.5.4"),
@@ -299,6 +322,16 @@ def test_w40_to_w59_replies(client, line, answer):
     (b"RCPT TO:<b@mx.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b@mx.test", b"250 2."),
     (b"RCPT TO:<b@mx.test> NOTIFY=NEVER,DELAY", b"501 5.5.4"),
     (b"RCPT TO:<b@mx.test> NOTIFY=", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> NOTIFY", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> NOTIFY=DELAY,DELAY", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> NOTIFY=NEVER NOTIFY=NEVER", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> ORCPT=rfc822;" + b"x" * 493, b"250 2."),
+    (b"RCPT TO:<b@mx.test> ORCPT=rfc822;" + b"x" * 494, b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> ORCPT=rfc822;a+0D+0Ab", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> ORCPT=utf-8;\xc3\xbc@x", b"501 5.5.4"),
+    (b"RCPT TO:<b@mx.test> RET=FULL", b"555 5.5.4"),
+    (b"RCPT TO:<b@mx.test> BODY=7BIT", b"555 5.5.4"),
+    (b"RCPT TO:<b@mx.test> SMTPUTF8", b"555 5.5.4"),
     (b"RCPT TO:<b@mx.test> SIZE=5", b"555 5.5.4"),
     (b"RCPT TO:<>", b"501 5.1.3"),
     (b"RCPT TO:<b@@mx.test>", b"501 5.1.3"),
@@ -405,7 +438,7 @@ def test_w51_timeout(sink, tmp_path):
 
 def test_w52_w53_enhanced_codes(client):
     assert re.fullmatch(rb"220 mx\.test .*", client.banner)
-    assert all(re.fullmatch(rb"250[- ][A-Z0-9a-z. ]+", line) and b"2.0.0" not in line
+    assert all(re.fullmatch(rb"250[- ][A-Z0-9a-z.= ]+", line) and b"2.0.0" not in line
                for line in client.hello().split(b"\r\n"))
     for line in (b"NOOP", b"MAIL FROM:<a@x>", b"RCPT TO:<b@mx.test>", b"X", b"RSET"):
         answer = client.ask(line)
