@@ -11,11 +11,7 @@
 
 uint64_t decay_client(const struct decay *d, enum decay_kind kind, const struct address *client)
 {
-	char network[9] = { (char)client->family };
-	size_t n = client->family == AF_INET ? 4 : client->family == AF_INET6 ? 8 : 0;
-
-	memcpy(network + 1, client->octets, n);
-	return keyed_hash(d->key + (uint64_t)kind, slice_of(network, n + 1)) | SOMEBODY;
+	return keyed_hash_client(d->key + ((uint64_t)kind << 32), client) | SOMEBODY;
 }
 
 static int64_t level(const struct decay_place *p)

@@ -38,8 +38,7 @@ struct decay {
 	} places[DECAY_PLACES];
 };
 
-/* The hash that the functions below take. A client stands for its network: IPv4 /32, IPv6 /64,
- * since so much is what one customer is given. */
+/* The hash that the functions below take. A client stands for its network: IPv4 /32, IPv6 /64. */
 uint64_t decay_client(const struct decay *d, enum decay_kind kind, const struct address *client);
 
 /* Add amount to who's sum, and tell the sum. An amount of 0 only tells it. */

@@ -33,12 +33,23 @@ static struct patience patience(const struct proxy_settings *p, bool stressed)
 	return now;
 }
 
+/* Connections to backends that wait for a message, and are no session's. */
+static size_t kept(const struct proxy_settings *p)
+{
+	const struct backend_settings *b = p->backends.v;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->backends.n; i++)
+		n += b[i].servers.n * (size_t)b[i].keep.connections;
+	return n;
+}
+
 /* By the limit of the process as it is now; at least 1. */
 static size_t sessions_max(const struct pressure *p)
 {
 	size_t filters = p->settings->filters.n;
 	size_t each = 3 + (filters > 0 ? filters + 1 : 0);
-	size_t own = RESERVED + p->settings->listen.n;
+	size_t own = RESERVED + p->settings->listen.n + kept(p->settings);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)

@@ -345,7 +345,7 @@ def test_w51_descriptors(sink, tmp_path):
     and the others hear 421 before anything runs out."""
     with Proxy(tmp_path, sink.address, limits=MANY, spool={"memory_bytes": 10},
                stress={"percent": 0}) as proxy:
-        limit_descriptors(proxy.probed(), 33 + 3 * 20 + 2)
+        limit_descriptors(proxy.probed(), 53 + 3 * 20 + 2)
         clients = [proxy.client() for _ in range(30)]
         banners = [c.banner for c in clients]
         assert all(b.startswith(b"220") for b in banners[:20])
