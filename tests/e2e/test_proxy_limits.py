@@ -363,6 +363,14 @@ def test_w51_descriptors(sink, tmp_path):
             assert client.banner.startswith(b"220")
 
 
+def test_too_few_descriptors_are_told_of(sink, tmp_path):
+    with Proxy(tmp_path, sink.address, limits={"sessions": 100}) as proxy:
+        assert "descriptors" not in proxy.log
+        subprocess.run(["prlimit", f"--pid={proxy.process.pid}", "--nofile=200:200"], check=True)
+        assert proxy.control("reload")["ok"]
+        proxy.wait_for_log(r"warn: descriptors .* sessions=49 limit=100")
+
+
 def test_accepting_pauses_without_descriptors(sink, tmp_path):
     """Who comes meanwhile waits, and is served when there are some again."""
     with Proxy(tmp_path, sink.address, limits=MANY) as proxy:
