@@ -165,8 +165,8 @@ check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
 check_mail_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/control/pressure.c \
-	proxy/control/shared.c
+check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/control/penalties.c \
+	proxy/control/pressure.c proxy/control/shared.c
 check_pressure_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_received_SOURCES = tests/unit/check_received.c tests/unit/unit.h proxy/received.c
 check_received_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
