@@ -469,6 +469,34 @@ def test_renewed_without_a_restart(tmp_path, sink):
         assert proxy.log.count("certificate_kept") == 1
 
 
+def test_reload_with_a_broken_certificate(tmp_path, certificate, sink):
+    """Refused whole: the old configuration stays, with its certificates."""
+    other = Certificate(tmp_path, "other.test")
+    with Proxy(tmp_path / "p", sink.address, listen=[listen(certificate)]) as proxy:
+        for bad in ({"listen": [listen(certificate, certificates=[{"chain": certificate.chain, "key": other.key}])]},
+                    {"listen": [listen(certificate, client_certificates="ask", client_ca="none.pem")]},
+                    {"listen": [listen(certificate)],
+                     "backends": {"default": {"servers": [sink.address], "tls": "verify", "ca": "none.pem"}}}):
+            proxy.write(**bad)
+            answer = proxy.control("reload")
+            assert not answer["ok"] and answer["findings"], answer
+            with proxy.client() as c:
+                c.starttls()
+                assert "CN = mx.test" in peer_names(c)
+        proxy.write(listen=[listen(other)], backends={"default": {"servers": [sink.address], "tls": "off", "ca": ""}})
+        assert proxy.control("reload")["ok"]
+        with proxy.client() as c:
+            c.starttls()
+            assert "CN = other.test" in peer_names(c)
+
+
+def test_start_with_authorities_that_are_not_there(tmp_path, certificate):
+    with pytest.raises(RuntimeError, match="none.pem"):
+        Proxy(tmp_path, listen=[listen(certificate, client_certificates="ask", client_ca="none.pem")])
+    with pytest.raises(RuntimeError, match="none.pem"):
+        Proxy(tmp_path, backends={"default": {"tls": "verify", "ca": "none.pem"}})
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_key_of_root(tmp_path_factory, certificate, sink):
     """Read while the proxy is root; renewed it stays unread, and the log says so; a reload keeps it as well."""
