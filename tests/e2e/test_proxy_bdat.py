@@ -8,6 +8,7 @@ import time
 import pytest
 
 import fakemilter as fm
+import postfixlib
 from proxylib import Proxy, Script
 from sinklib import Sink
 
@@ -511,3 +512,30 @@ def test_w87_upstream_early_reply(tmp_path):
         client.envelope()
         assert client.data(content).startswith(b"450")
         assert sink.names() == []
+
+
+# ---- a backend that we have not written ----------------------------------------------------------
+
+
+@pytest.mark.skipif(not postfixlib.available(), reason="needs root and Postfix")
+def test_postfix_takes_our_chunks(tmp_path):
+    with Sink(tmp_path / "mail") as sink:
+        postfix = postfixlib.Postfix("", sink.address,
+                                     header_checks="regexp:{{/^Subject: no/ REJECT not this one}}")
+        try:
+            with Proxy(tmp_path / "p", f"127.0.0.1:{postfix.port}").probed() as proxy, \
+                    proxy.client() as client:
+                client.hello()
+                # Its words behind BDAT, and only there, tell the octets.
+                for subject, answer in ((b"no", rb"550 5\.7\.1 not this one"),
+                                        (b"yes", rb"250 2\.0\.0 Ok: \d+ bytes queued as \w+")):
+                    client.ask(b"MAIL FROM:<a@example.org>")
+                    assert client.ask(b"RCPT TO:<b@example.org>").startswith(b"250")
+                    client.send(chunks(b"Subject: " + subject + b"\r\n\r\n.\r\n..\r\n.x\r", b"\nlast"))
+                    answers = client.replies(2)
+                    assert re.match(answer, answers[1]), answers
+            stored = sink.wait_for(1)
+            assert len(stored) == 1
+            assert b"\r\n\r\n.\r\n..\r\n.x\r\nlast\r\n" in stored[0].content
+        finally:
+            postfix.stop()
