@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
@@ -17,6 +18,7 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 /* The one destination of the process, set before threads start. */
 static struct {
 	char program[32];
+	char who[56]; /* "weir-proxy[4711] "; "" before log_open */
 	char to[4096];
 	int fd;
 	bool syslog, json;
@@ -44,6 +46,17 @@ static int open_destination(const char *to, struct err *e)
 	return fd >= 0 ? fd : err_set(e, "log file %s: %s", to, strerror(errno));
 }
 
+static void know_process(void)
+{
+	struct buf b = BUF_ON(sink.who);
+
+	sink.who[0] = '\0';
+	buf_add(&b, slice_z(sink.program));
+	buf_addc(&b, '[');
+	buf_addu(&b, (uint64_t)getpid(), 1);
+	buf_add(&b, SLICE("] "));
+}
+
 int log_open(
     const char *program, const char *to, const char *format, const char *level, struct err *e)
 {
@@ -62,7 +75,10 @@ int log_open(
 	sink.syslog = strcmp(to, "syslog") == 0;
 	sink.json = strcmp(format, "json") == 0;
 	sink.level = wanted;
+	if (sink.who[0] == '\0')
+		(void)pthread_atfork(NULL, NULL, know_process);
 	(void)snprintf(sink.program, sizeof(sink.program), "%s", program);
+	know_process();
 	(void)snprintf(sink.to, sizeof(sink.to), "%s", to);
 	if (sink.syslog)
 		openlog(sink.program, LOG_PID | LOG_NDELAY, LOG_MAIL);
@@ -94,13 +110,12 @@ bool log_wanted(enum log_level level)
 	return level >= sink.level;
 }
 
-static void add_time(struct buf *b)
+/* "2026-11-25T07:28:54." */
+static void write_second(struct buf *b, time_t second)
 {
-	struct timespec now;
 	struct tm tm;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
+	gmtime_r(&second, &tm);
 	buf_addu(b, (uint64_t)tm.tm_year + 1900, 4);
 	buf_addc(b, '-');
 	buf_addu(b, (uint64_t)tm.tm_mon + 1, 2);
@@ -113,6 +128,27 @@ static void add_time(struct buf *b)
 	buf_addc(b, ':');
 	buf_addu(b, (uint64_t)tm.tm_sec, 2);
 	buf_addc(b, '.');
+}
+
+/* Many lines are written in one second: all but its fraction is kept from line to line. */
+static void add_time(struct buf *b)
+{
+	static _Thread_local struct {
+		time_t second;
+		char text[32];
+		size_t n;
+	} kept;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec != kept.second || kept.n == 0) {
+		struct buf text = BUF_ON(kept.text);
+
+		write_second(&text, now.tv_sec);
+		kept.second = now.tv_sec;
+		kept.n = text.n;
+	}
+	buf_add(b, slice_of(kept.text, kept.n));
 	buf_addu(b, (uint64_t)now.tv_nsec / 1000000, 3);
 	buf_addc(b, 'Z');
 }
@@ -136,39 +172,59 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 	if (!sink.syslog) {
 		add_time(&l->b);
 		buf_addc(&l->b, ' ');
-		buf_add(&l->b, slice_z(sink.program));
-		buf_addc(&l->b, '[');
-		buf_addu(&l->b, (uint64_t)getpid(), 1);
-		buf_add(&l->b, SLICE("] "));
+		if (sink.who[0] == '\0')
+			know_process();
+		buf_add(&l->b, slice_z(sink.who));
 	}
 	if (level != LOG_LEVEL_INFO)
 		buf_addf(&l->b, "%s: ", level_names[level]);
 	buf_add(&l->b, slice_z(event));
 }
 
+/* Sets of octets, a bit for each. */
+#define BIT(c) (UINT64_C(1) << ((c)&63))
+static const uint64_t printable[4] = { ~(BIT(' ') - 1) & ~BIT('"'), ~BIT('\\') & ~BIT(0x7f), 0, 0 };
+/* What needs no quotes around it. */
+static const uint64_t bare_octets[4] = { ~(BIT(' ') - 1) & ~BIT('"') & ~BIT(' ') & ~BIT('='),
+	~BIT('\\') & ~BIT(0x7f), 0, 0 };
+
+/* How many octets of v, from the first on, are of the set. */
+static size_t span(struct slice v, const uint64_t set[4])
+{
+	size_t n = 0;
+
+	while (n < v.n && (set[(unsigned char)v.p[n] >> 6] & BIT(v.p[n])) != 0)
+		n++;
+	return n;
+}
+
 static void add_escaped(struct buf *b, struct slice v, bool json)
 {
-	for (size_t i = 0; i < v.n && i < VALUE_MAX; i++) {
-		unsigned char c = (unsigned char)v.p[i];
+	bool more = v.n > VALUE_MAX;
 
-		if (c < 0x20 || c >= 0x7f)
-			buf_addf(b, json ? "\\u%04x" : "\\x%02x", c);
-		else if (c == '"' || c == '\\')
+	v = slice_sub(v, 0, VALUE_MAX);
+	while (v.n > 0) {
+		size_t n = span(v, printable);
+		unsigned char c;
+
+		buf_add(b, slice_sub(v, 0, n));
+		v = slice_sub(v, n, v.n);
+		if (v.n == 0)
+			break;
+		c = (unsigned char)v.p[0];
+		if (c == '"' || c == '\\')
 			buf_addf(b, "\\%c", c);
 		else
-			buf_addc(b, (char)c);
+			buf_addf(b, json ? "\\u%04x" : "\\x%02x", c);
+		v = slice_sub(v, 1, v.n);
 	}
-	if (v.n > VALUE_MAX)
+	if (more)
 		buf_add(b, SLICE("..."));
 }
 
 static bool plain(struct slice v)
 {
-	for (size_t i = 0; i < v.n; i++)
-		if ((unsigned char)v.p[i] <= ' ' || (unsigned char)v.p[i] >= 0x7f ||
-		    v.p[i] == '"' || v.p[i] == '=' || v.p[i] == '\\')
-			return false;
-	return v.n > 0 && v.n <= VALUE_MAX;
+	return v.n > 0 && v.n <= VALUE_MAX && span(v, bare_octets) == v.n;
 }
 
 /* A pair that does not fit is left out whole, so that a line is never half a pair. */

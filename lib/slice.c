@@ -148,11 +148,25 @@ static size_t utf8_sequence(const unsigned char *s, size_t n)
 	return 0;
 }
 
+/* Octets up to the first above 127, or a few less. */
+static size_t ascii_prefix(struct slice s)
+{
+	size_t n = 0;
+	uint64_t eight;
+
+	for (; s.n - n >= sizeof(eight); n += sizeof(eight)) {
+		memcpy(&eight, s.p + n, sizeof(eight));
+		if ((eight & UINT64_C(0x8080808080808080)) != 0)
+			break;
+	}
+	return n;
+}
+
 bool slice_utf8(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 
-	for (size_t i = 0, step; i < s.n; i += step) {
+	for (size_t i = ascii_prefix(s), step; i < s.n; i += step) {
 		step = p[i] < 0x80 ? 1 : utf8_sequence(p + i, s.n - i);
 		if (step == 0)
 			return false;
@@ -170,26 +184,6 @@ char *slice_dup(struct slice s)
 		memcpy(copy, s.p, s.n);
 	copy[s.n] = '\0';
 	return copy;
-}
-
-void buf_add(struct buf *b, struct slice s)
-{
-	b->cut |= s.n >= b->cap - b->n;
-	if (b->cut)
-		return;
-	if (s.n > 0)
-		memcpy(b->p + b->n, s.p, s.n);
-	b->n += s.n;
-	b->p[b->n] = '\0';
-}
-
-void buf_addc(struct buf *b, char c)
-{
-	b->cut |= 1 >= b->cap - b->n;
-	if (b->cut)
-		return;
-	b->p[b->n++] = c;
-	b->p[b->n] = '\0';
 }
 
 void buf_addu(struct buf *b, uint64_t n, size_t width)
@@ -229,7 +223,7 @@ void buf_addf(struct buf *b, const char *format, ...)
 	va_end(ap);
 }
 
-bool bytes_reserve(struct bytes *b, size_t n)
+bool bytes_grow(struct bytes *b, size_t n)
 {
 	size_t need, cap;
 	char *grown;
@@ -248,22 +242,6 @@ bool bytes_reserve(struct bytes *b, size_t n)
 	b->p[b->n] = '\0';
 	b->cap = cap;
 	return true;
-}
-
-bool bytes_add(struct bytes *b, struct slice s)
-{
-	if (!bytes_reserve(b, s.n))
-		return false;
-	if (s.n > 0)
-		memcpy(b->p + b->n, s.p, s.n);
-	b->n += s.n;
-	b->p[b->n] = '\0';
-	return true;
-}
-
-bool bytes_addc(struct bytes *b, char c)
-{
-	return bytes_add(b, (struct slice){ &c, 1 });
 }
 
 bool bytes_addf(struct bytes *b, const char *format, ...)

@@ -111,20 +111,54 @@ bool slice_utf8(struct slice s);
 char *slice_dup(struct slice s);
 
 /* Append s. If it does not fit, b keeps what it held and b->cut turns, and stays, true. */
-void buf_add(struct buf *b, struct slice s);
-void buf_addc(struct buf *b, char c);
+static inline void buf_add(struct buf *b, struct slice s)
+{
+	b->cut |= s.n >= b->cap - b->n;
+	if (b->cut)
+		return;
+	if (s.n > 0)
+		memcpy(b->p + b->n, s.p, s.n);
+	b->n += s.n;
+	b->p[b->n] = '\0';
+}
+static inline void buf_addc(struct buf *b, char c)
+{
+	b->cut |= 1 >= b->cap - b->n;
+	if (b->cut)
+		return;
+	b->p[b->n++] = c;
+	b->p[b->n] = '\0';
+}
 /* n in decimal, with zeros in front up to `width` digits (at most 20): what is written for every
  * message is spared the machinery of printf. */
 void buf_addu(struct buf *b, uint64_t n, size_t width);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 
-/* Append; false, with b->failed set and b unchanged, when it does not fit or memory is gone. */
-bool bytes_add(struct bytes *b, struct slice s);
-bool bytes_addc(struct bytes *b, char c);
-bool bytes_addf(struct bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* bytes_reserve, where the room may not be there. */
+bool bytes_grow(struct bytes *b, size_t n);
 /* Room for n more octets without another allocation. */
-bool bytes_reserve(struct bytes *b, size_t n);
+static inline bool bytes_reserve(struct bytes *b, size_t n)
+{
+	/* Where there is a limit, the storage may be larger than what it leaves. */
+	return (b->max == 0 && n < b->cap - b->n) || bytes_grow(b, n);
+}
+/* Append; false, with b->failed set and b unchanged, when it does not fit or memory is gone. */
+static inline bool bytes_add(struct bytes *b, struct slice s)
+{
+	if (!bytes_reserve(b, s.n))
+		return false;
+	if (s.n > 0)
+		memcpy(b->p + b->n, s.p, s.n);
+	b->n += s.n;
+	b->p[b->n] = '\0';
+	return true;
+}
+static inline bool bytes_addc(struct bytes *b, char c)
+{
+	return bytes_add(b, (struct slice){ &c, 1 });
+}
+bool bytes_addf(struct bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Empty, storage and limit kept, failed cleared. */
 void bytes_clear(struct bytes *b);
 /* Free the storage; b is empty and usable again with the same limit. */

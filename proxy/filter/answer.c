@@ -3,6 +3,11 @@
 #include "proxy/filter/answer.h"
 
 const struct chain_answer answer_continue = { .verdict = CHAIN_CONTINUE };
+const struct chain_answer answer_discard = { .verdict = CHAIN_DISCARD };
+const struct chain_answer answer_no_memory = { .verdict = CHAIN_TEMPFAIL,
+	.reply = { 451, "4.3.0", "Out of memory, try again later" } };
+const struct chain_answer answer_no_storage = { .verdict = CHAIN_TEMPFAIL,
+	.reply = { 452, "4.3.1", "Insufficient system storage" } };
 
 bool answer_refuses(enum milter_reply_code code)
 {
@@ -44,6 +49,8 @@ static const struct chain_answer *own_words(
 const struct chain_answer *answer_of_refusal(
     const struct milter_reply *r, const char *filter, struct chain_answer *said)
 {
+	if (said == NULL)
+		return &answer_no_memory;
 	*said = (struct chain_answer){ .verdict = CHAIN_DISCARD, .filter = filter };
 	switch (r->code) {
 	case MILTER_REJECT:
@@ -62,13 +69,10 @@ const struct chain_answer *answer_of_refusal(
 const struct chain_answer *answer_of_failure(
     int on_failure, const char *filter, struct chain_answer *said)
 {
-	*said = (struct chain_answer){ .filter = filter };
-	switch (on_failure) {
-	case ON_FAILURE_TEMPFAIL:
-		return tempfail(said);
-	case ON_FAILURE_REJECT:
-		return reject(said);
-	default:
+	if (on_failure != ON_FAILURE_TEMPFAIL && on_failure != ON_FAILURE_REJECT)
 		return &answer_continue;
-	}
+	if (said == NULL)
+		return &answer_no_memory;
+	*said = (struct chain_answer){ .filter = filter };
+	return on_failure == ON_FAILURE_TEMPFAIL ? tempfail(said) : reject(said);
 }

@@ -24,7 +24,6 @@ struct chain {
 	struct event *answered; /* tells the answer from the loop */
 	const struct chain_answer *answer;
 	const struct chain_answer *refusal; /* of the session */
-	struct chain_answer own;            /* said by the chain itself */
 
 	struct mail *mail;           /* at its end */
 	struct filter_session *head; /* whom the content streams to */
@@ -35,15 +34,6 @@ struct chain {
 	void (*on_ready)(void *arg);
 	void *ready_arg;
 };
-
-static const struct chain_answer *say(
-    struct chain *c, enum chain_verdict verdict, int code, const char *enhanced, const char *text)
-{
-	c->own = (struct chain_answer){ .verdict = verdict };
-	if (code != 0)
-		smtp_reply_set(&c->own.reply, code, enhanced, "%s", text);
-	return &c->own;
-}
 
 /* ---- the answer ----------------------------------------------------------------------------- */
 
@@ -103,7 +93,7 @@ static const struct chain_answer *take_edits(struct chain *c, struct filter_sess
 	if (edits != NULL && edits_apply(edits, c->mail, &c->own_received, &e) < 0) {
 		log_event(LOG_LEVEL_ERROR, "filter-edits", "filter", filter_session_name(fs),
 		    "error", e.text, NULL);
-		return say(c, CHAIN_TEMPFAIL, 452, "4.3.1", "Insufficient system storage");
+		return &answer_no_storage;
 	}
 	if (filter_session_marks(fs)) {
 		char text[128];
@@ -112,7 +102,7 @@ static const struct chain_answer *take_edits(struct chain *c, struct filter_sess
 		text[0] = '\0';
 		buf_addf(&reason, "filter %s could not be asked", filter_session_name(fs));
 		if (!mail_mark_quarantine(c->mail, buf_slice(&reason)))
-			return say(c, CHAIN_TEMPFAIL, 452, "4.3.1", "Insufficient system storage");
+			return &answer_no_storage;
 	}
 	return NULL;
 }
@@ -148,7 +138,7 @@ static void run(struct chain *c)
 		}
 	}
 	if (c->event == FILTER_END && c->filters->n > 0 && c->mail->recipient_count == 0)
-		finish(c, say(c, CHAIN_DISCARD, 0, "", ""));
+		finish(c, &answer_discard);
 	else
 		finish(c, &answer_continue);
 }
@@ -181,7 +171,7 @@ static void start(struct chain *c, enum filter_event event, chain_done_fn *done,
 	if (c->refusal != NULL)
 		finish(c, c->refusal);
 	else if (c->no_memory || c->text.failed)
-		finish(c, say(c, CHAIN_TEMPFAIL, 451, "4.3.0", "Out of memory, try again later"));
+		finish(c, &answer_no_memory);
 	else
 		run(c);
 	c->no_memory = false;

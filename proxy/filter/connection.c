@@ -43,7 +43,7 @@ struct filter_connection {
 	int64_t open_by, reply_by, total_by, written_by; /* deadlines */
 	int64_t timer_at;
 	bool *gone; /* told when a callback freed us */
-	struct err why;
+	char *why;  /* it broke; NULL without memory for that */
 };
 
 static int64_t earliest(const struct filter_connection *c)
@@ -96,15 +96,31 @@ static void breaks(struct filter_connection *c)
 	event_active(c->timer, EV_TIMEOUT, 1);
 }
 
-static void breaks_on(struct filter_connection *c, const char *why)
+/* Few connections break: the text is no part of each. */
+static void explain(struct filter_connection *c, const struct err *e)
+{
+	free(c->why);
+	c->why = slice_dup(slice_z(e->text));
+}
+
+static void breaks_with(struct filter_connection *c, const struct err *e)
 {
 	if (!c->broken)
-		err_set(&c->why, "%s", why);
+		explain(c, e);
 	breaks(c);
+}
+
+static void breaks_on(struct filter_connection *c, const char *why)
+{
+	struct err e;
+
+	err_set(&e, "%s", why);
+	breaks_with(c, &e);
 }
 
 static void flush(struct filter_connection *c)
 {
+	struct err e;
 	ssize_t n;
 
 	if (c->out.failed)
@@ -122,8 +138,8 @@ static void flush(struct filter_connection *c)
 			return;
 		}
 		if (n < 0) {
-			err_set(&c->why, "writing: %s", strerror(errno));
-			breaks(c);
+			err_set(&e, "writing: %s", strerror(errno));
+			breaks_with(c, &e);
 			return;
 		}
 		c->out_at += (size_t)n;
@@ -161,9 +177,7 @@ static ssize_t take_in(struct filter_connection *c)
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	if (n <= 0) {
-		err_set(
-		    &c->why, "%s", n == 0 ? "the filter closed the connection" : strerror(errno));
-		breaks(c);
+		breaks_on(c, n == 0 ? "the filter closed the connection" : strerror(errno));
 		return -1;
 	}
 	c->in.n += (size_t)n;
@@ -174,16 +188,18 @@ static ssize_t take_in(struct filter_connection *c)
 
 static void negotiated(struct filter_connection *c, const struct milter_packet *p)
 {
+	struct err e;
+
 	/* The lists are looked at as long as the connection lives: keep the text. */
 	if (p->code != MILTER_OPTNEG)
-		err_set(&c->why, "no answer to the negotiation but 0x%02x", (unsigned char)p->code);
+		err_set(&e, "no answer to the negotiation but 0x%02x", (unsigned char)p->code);
 	else if (!bytes_add(&c->list_text, p->payload))
-		err_set(&c->why, "no memory");
+		err_set(&e, "no memory");
 	else if (milter_options_parse(
-		     bytes_slice(&c->list_text), &offer, &c->options, &c->lists, &c->why) == 0)
+		     bytes_slice(&c->list_text), &offer, &c->options, &c->lists, &e) == 0)
 		c->state = OPEN;
 	if (c->state != OPEN) {
-		breaks(c);
+		breaks_with(c, &e);
 		return;
 	}
 	filter_tried(c->filter, true);
@@ -194,13 +210,14 @@ static void negotiated(struct filter_connection *c, const struct milter_packet *
 static void got_packet(struct filter_connection *c, const struct milter_packet *p)
 {
 	struct milter_reply r;
+	struct err e;
 
 	if (c->state != OPEN) {
 		negotiated(c, p);
 		return;
 	}
-	if (milter_reply_parse(p, &r, &c->why) < 0) {
-		breaks(c);
+	if (milter_reply_parse(p, &r, &e) < 0) {
+		breaks_with(c, &e);
 		return;
 	}
 	c->reply_by = filter_now_ms() + c->inactivity_ms;
@@ -210,8 +227,8 @@ static void got_packet(struct filter_connection *c, const struct milter_packet *
 		c->calls->on_reply(&r, c->arg);
 		return;
 	}
-	err_set(&c->why, "%s, which was not asked for", milter_reply_name(r.code));
-	breaks(c);
+	err_set(&e, "%s, which was not asked for", milter_reply_name(r.code));
+	breaks_with(c, &e);
 }
 
 /* Drop what was consumed. */
@@ -229,6 +246,7 @@ static void input_keep(struct filter_connection *c)
 static void digest(struct filter_connection *c)
 {
 	struct milter_packet p;
+	struct err e;
 	bool gone = false;
 	size_t used;
 	int rc = 0;
@@ -237,7 +255,7 @@ static void digest(struct filter_connection *c)
 	while (!c->broken) {
 		struct slice unread = slice_of(c->in.p + c->in_at, c->in.n - c->in_at);
 
-		if ((rc = milter_read(&c->reader, unread, &used, &p, &c->why)) <= 0)
+		if ((rc = milter_read(&c->reader, unread, &used, &p, &e)) <= 0)
 			break;
 		c->in_at += used;
 		got_packet(c, &p);
@@ -246,7 +264,7 @@ static void digest(struct filter_connection *c)
 	}
 	c->gone = NULL;
 	if (rc < 0)
-		breaks(c);
+		breaks_with(c, &e);
 	input_keep(c);
 	timer_mind(c);
 }
@@ -262,6 +280,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 static void connect_next(struct filter_connection *c);
+
+static void connecting_failed(struct filter_connection *c, int error)
+{
+	struct err e;
+
+	err_set(&e, "connecting: %s", strerror(error));
+	explain(c, &e);
+}
 
 static void connected(struct filter_connection *c)
 {
@@ -298,7 +324,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		connected(c);
 		return;
 	}
-	err_set(&c->why, "connecting: %s", strerror(error));
+	connecting_failed(c, error);
 	c->address++;
 	connect_next(c);
 }
@@ -315,27 +341,31 @@ static void socket_drop(struct filter_connection *c)
 	c->fd = -1;
 }
 
-static int socket_make(struct filter_connection *c, int family)
+static int socket_make(struct filter_connection *c, int family, struct err *e)
 {
 	struct event_base *base = c->filter->all->base;
 
 	socket_drop(c);
 	c->fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
-		return err_set(&c->why, "socket: %s", strerror(errno));
+		return err_set(e, "socket: %s", strerror(errno));
 	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(base, c->fd, EV_WRITE, on_writable, c);
-	return c->readable != NULL && c->writable != NULL ? 0 : err_set(&c->why, "no memory");
+	return c->readable != NULL && c->writable != NULL ? 0 : err_set(e, "no memory");
 }
 
 /* Try the addresses that are left, in order. */
 static void connect_next(struct filter_connection *c)
 {
+	struct err e;
+
 	for (; c->address < c->filter->address_count; c->address++) {
 		const struct filter_address *a = &c->filter->addresses[c->address];
 
-		if (socket_make(c, a->ss.ss_family) < 0)
+		if (socket_make(c, a->ss.ss_family, &e) < 0) {
+			explain(c, &e);
 			break;
+		}
 		if (connect(c->fd, (const struct sockaddr *)&a->ss, a->n) == 0) {
 			connected(c);
 			return;
@@ -348,7 +378,7 @@ static void connect_next(struct filter_connection *c)
 			timer_run_at(c, filter_now_ms() + RETRY_MS);
 			return;
 		}
-		err_set(&c->why, "connecting: %s", strerror(errno));
+		connecting_failed(c, errno);
 	}
 	breaks(c);
 }
@@ -362,16 +392,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	c->timer_at = NEVER;
 	if (!c->broken && earliest(c) <= now) {
-		err_set(&c->why, "%s",
+		breaks_on(c,
 		    c->state == CONNECTING        ? "connecting: timed out"
 			: c->state == NEGOTIATING ? "negotiation: timed out"
 			: c->owed                 ? "no reply in time"
 						  : "it does not read");
-		breaks(c);
 	}
 	if (c->broken) {
 		(void)event_del(c->timer);
-		c->calls->on_failed(c->why.text, c->arg);
+		c->calls->on_failed(c->why != NULL ? c->why : "no memory", c->arg);
 		return;
 	}
 	timer_mind(c);
@@ -423,6 +452,7 @@ void filter_connection_free(struct filter_connection **c, bool quit)
 	bytes_free(&was->in);
 	bytes_free(&was->out);
 	bytes_free(&was->list_text);
+	free(was->why);
 	free(was);
 }
 

@@ -35,7 +35,8 @@ struct filter_session {
 	bool again;             /* MAIL: that was seen to once */
 	bool asking;            /* inside filter_session_ask */
 	const struct chain_answer *answer;
-	struct chain_answer said; /* what answer and verdict point to where they refuse */
+	/* What answer and verdict point to where they refuse; made when one does. */
+	struct chain_answer *said;
 };
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -50,16 +51,24 @@ static void resolve(struct filter_session *fs, const struct chain_answer *answer
 		fs->calls->answered(fs, fs->arg);
 }
 
+/* An idle session need not keep room for a refusal. NULL without memory. */
+static struct chain_answer *said(struct filter_session *fs)
+{
+	if (fs->said == NULL)
+		fs->said = malloc(sizeof(*fs->said));
+	return fs->said;
+}
+
 static const struct chain_answer *refusal_of(
     struct filter_session *fs, const struct milter_reply *r)
 {
-	return answer_of_refusal(r, filter_session_name(fs), &fs->said);
+	return answer_of_refusal(r, filter_session_name(fs), said(fs));
 }
 
 static const struct chain_answer *failure_of(struct filter_session *fs)
 {
 	return answer_of_failure(
-	    fs->talk.filter->settings->on_failure, filter_session_name(fs), &fs->said);
+	    fs->talk.filter->settings->on_failure, filter_session_name(fs), said(fs));
 }
 
 /* ---- the connection's end ------------------------------------------------------------------- */
@@ -392,6 +401,7 @@ void filter_session_free(struct filter_session **fs)
 	if (*fs == NULL)
 		return;
 	filter_session_quit(*fs);
+	free((*fs)->said);
 	free(*fs);
 	*fs = NULL;
 }
@@ -412,11 +422,15 @@ void filter_session_open(struct filter_session *fs)
 static const struct chain_answer *known(struct filter_session *fs, enum filter_event event)
 {
 	if (fs->refused)
-		return &fs->said;
+		return fs->said != NULL ? fs->said : &answer_no_memory;
 	if (fs->excused)
 		return &answer_continue;
 	if (event == FILTER_MAIL)
 		return NULL;
+	/* Between two chunks of BDAT: libmilter takes no UNKNOWN there, and content is under way.
+	 */
+	if (event == FILTER_UNKNOWN && fs->talk.position == AT_CONTENT)
+		return &answer_continue;
 	if (event == FILTER_CONNECT || event == FILTER_HELO || event == FILTER_UNKNOWN)
 		return fs->talk.connection == NULL ? &answer_continue : NULL;
 	if (fs->failed)
@@ -428,8 +442,13 @@ static const struct chain_answer *known(struct filter_session *fs, enum filter_e
 
 bool filter_session_ask(struct filter_session *fs, enum filter_event event)
 {
-	if (event == FILTER_MAIL)
+	if (event == FILTER_MAIL) {
 		transaction_reset(fs);
+		if (!fs->refused) {
+			free(fs->said);
+			fs->said = NULL;
+		}
+	}
 	if (event == FILTER_HELO)
 		fs->helo_told = false;
 	if (event == FILTER_END)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "weir/log.h"
@@ -202,7 +203,7 @@ static const struct command {
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("STARTTLS"), ANY, LAST | JUNK | PRE_TLS, command_starttls },
-	{ SLICE("AUTH"), ANY, LAST, command_off },
+	{ SLICE("AUTH"), ANY, LAST, command_auth },
 	{ SLICE("BDAT"), ANY, PRE_TLS, command_bdat },
 	{ SLICE("XCLIENT"), ANY, PRE_TLS, command_xclient },
 };

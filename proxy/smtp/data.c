@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "proxy/upstream/queue_id.h"
 #include "weir/log.h"
 
 /* ---- 354 ---------------------------------------------------------------------------------- */
@@ -79,13 +80,12 @@ static const char *action_of(const struct relay_answer *a)
 static void on_sent(const struct relay_answer *a, void *arg)
 {
 	struct session *s = arg;
-	char text[600] = "";
-	struct buf b = BUF_ON(text);
+	struct slice id = { 0 };
 
 	if (s->dead)
 		return;
-	if (a->backend_said)
-		smtp_reply_line(&a->reply, &b);
+	if (a->backend_said && smtp_reply_class(&a->reply) == 2)
+		id = queue_id_find(slice_z(a->reply.text));
 	if (a->in_doubt)
 		log_event(LOG_LEVEL_ERROR, "in_doubt", "id", s->mail.id, "server", a->server, "why",
 		    "lost after the dot: the backend may have the message, and the client will "
@@ -96,7 +96,7 @@ static void on_sent(const struct relay_answer *a, void *arg)
 	    &(struct verdict_line){ .action = action_of(a),
 		.reply = &a->reply,
 		.backend = a->server,
-		.backend_reply = text[0] != '\0' ? text : NULL },
+		.backend_id = id },
 	    false);
 	session_done(s);
 }

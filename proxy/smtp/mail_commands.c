@@ -2,6 +2,7 @@
 
 #include "session.h"
 
+#include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -61,6 +62,27 @@ static const char *check_orcpt(struct session *s, struct slice value)
 	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
 }
 
+/* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
+ * trusted_value. */
+static const char *check_auth(struct session *s, struct slice value)
+{
+	if (!auth_offered(s))
+		return "555 5.5.4 AUTH is not offered\r\n";
+	return value.n <= 500 && is_xtext(value) ? NULL : "501 5.5.4 AUTH wants xtext or <>\r\n";
+}
+
+/* RFC 6710 9: -9 to 9, without a plus and without zeros in front. */
+static const char *check_priority(struct session *s, struct slice value)
+{
+	bool minus = value.n == 2 && value.p[0] == '-';
+	char digit = value.n > 0 ? value.p[value.n - 1] : '\0';
+
+	(void)s;
+	return ascii_digit(digit) && (minus ? digit != '0' : value.n == 1)
+	    ? NULL
+	    : "501 5.5.4 MT-PRIORITY is -9 to 9\r\n";
+}
+
 /* needs: the extension without which the parameter is unknown; 0: it speaks for itself. */
 static const struct parameter {
 	struct slice keyword;
@@ -74,6 +96,8 @@ static const struct parameter {
 	{ SLICE("RET"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_ret },
 	{ SLICE("ENVID"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_envid },
 	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
+	{ SLICE("AUTH"), SMTP_REVERSE_PATH, 0, check_auth },
+	{ SLICE("MT-PRIORITY"), SMTP_REVERSE_PATH, EXTENSION_MT_PRIORITY, check_priority },
 	{ SLICE("NOTIFY"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_notify },
 	{ SLICE("ORCPT"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_orcpt },
 };
@@ -89,6 +113,12 @@ static const char *check_parameter(
 			return p->check(s, given->value);
 	}
 	return "555 5.5.4 Parameter not recognised\r\n";
+}
+
+static struct slice trusted_value(const struct session *s, const struct smtp_parameter *given)
+{
+	return slice_ieq(given->keyword, SLICE("AUTH")) && !auth_good(s) ? SLICE("<>")
+									 : given->value;
 }
 
 /* Path and parameters of one command. False when it was refused. text: the parameters, one blank
@@ -128,7 +158,7 @@ static bool parse(struct session *s, struct slice argument, struct slice word,
 		buf_add(text, given[i].keyword);
 		if (given[i].value.p != NULL) {
 			buf_addc(text, '=');
-			buf_add(text, given[i].value);
+			buf_add(text, trusted_value(s, &given[i]));
 		}
 	}
 	if (path->utf8 && !s->utf8) {
@@ -185,6 +215,8 @@ static bool may_begin(struct session *s)
 {
 	if (s->state != SESSION_READY)
 		session_say(s, SLICE("503 5.5.1 A transaction is under way\r\n"));
+	else if (auth_needed(s))
+		session_say(s, SLICE("530 5.7.0 Log in first\r\n"));
 	else if (s->refusal != NULL)
 		(void)filters_refused(s, s->refusal);
 	else if (s->transactions >= (unsigned)s->settings->limits.transactions)

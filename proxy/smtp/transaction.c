@@ -11,27 +11,32 @@
 
 static void log_reply(struct log_line *l, const struct smtp_reply *reply)
 {
-	char text[600] = "";
+	char text[600];
 	struct buf b = BUF_ON(text);
 
-	if (reply != NULL && reply->code != 0)
-		smtp_reply_line(reply, &b);
-	log_z(l, "reply", text[0] != '\0' ? text : NULL);
+	if (reply == NULL || reply->code == 0) {
+		log_z(l, "reply", NULL);
+		return;
+	}
+	smtp_reply_line(reply, &b);
+	log_str(l, "reply", buf_slice(&b));
 }
 
 static void log_envelope(struct log_line *l, const struct session *s)
 {
-	char path[300] = "";
+	char path[300];
 	struct buf b = BUF_ON(path);
 
-	buf_addf(&b, "<%s>", s->mail.reverse_path != NULL ? s->mail.reverse_path : "");
+	buf_addc(&b, '<');
+	buf_add(&b, slice_z(s->mail.reverse_path));
+	buf_addc(&b, '>');
 	log_z(l, "id", s->mail.id);
 	if (s->front != NULL && s->front->unique_id != NULL)
 		log_z(l, "front_id", s->front->unique_id);
 	log_z(l, "client", s->client_text);
 	log_z(l, "client_name", identity_name(s));
 	log_z(l, "helo", s->helo);
-	log_z(l, "from", path);
+	log_str(l, "from", buf_slice(&b));
 }
 
 /* Only where there is something to say. */
@@ -59,7 +64,7 @@ void transaction_log(struct session *s, const struct verdict_line *v)
 	log_int(&l, "rcpts", (int64_t)s->mail.recipient_count);
 	log_int(&l, "bytes", (int64_t)intake_bytes(s->intake));
 	log_z(&l, "backend", backend);
-	log_z(&l, "backend_reply", v->backend_reply);
+	log_str(&l, "backend_id", v->backend_id.n > 0 ? v->backend_id : slice_z(NULL));
 	log_z(&l, "filter", s->filter[0] != '\0' ? s->filter : NULL);
 	log_z(&l, "action", v->action);
 	log_reply(&l, v->reply);

@@ -29,9 +29,13 @@ static bool take_name(struct slice value, void *out)
 	return is_plain(value) && smtp_domain_valid(value) && take_text(value, out);
 }
 
+/* As the client said it, however odd; the next EHLO counts. */
 static bool take_helo(struct slice value, void *out)
 {
-	return smtp_helo_valid(value) && take_text(value, out);
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] < ' ' || value.p[i] == 127)
+			return false;
+	return value.n > 0 && take_text(value, out);
 }
 
 static bool take_login(struct slice value, void *out)

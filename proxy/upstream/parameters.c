@@ -16,6 +16,8 @@ static const struct {
 	{ SLICE("NOTIFY"), EXTENSION_DSN },
 	{ SLICE("ORCPT"), EXTENSION_DSN },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	{ SLICE("AUTH"), EXTENSION_AUTH },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)
@@ -35,23 +37,32 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 	while (rest.n > 0) {
 		struct slice one = slice_cut(&rest, ' ');
 
-		if (may_send(one, extensions)) {
-			(void)bytes_addc(out, ' ');
-			(void)bytes_add(out, one);
-		}
+		if (!may_send(one, extensions))
+			continue;
+		/* RFC 4954 5: who is not trusted with the identity is told that there is none
+		 * (W110). */
+		if (slice_istarts(one, SLICE("AUTH=")) && !(extensions & EXTENSION_AUTH_TRUST))
+			one = SLICE("AUTH=<>");
+		(void)bytes_addc(out, ' ');
+		(void)bytes_add(out, one);
 	}
 }
 
 unsigned parameters_need(const char *parameters)
 {
+	static const struct {
+		struct slice parameter;
+		enum extension extension;
+	} table[] = {
+		{ SLICE("BODY=8BITMIME"), EXTENSION_8BITMIME },
+		{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
+		{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	};
 	unsigned need = 0;
 
-	if (parameters_have(parameters, SLICE("BODY=8BITMIME")))
-		need |= EXTENSION_8BITMIME;
-	if (parameters_have(parameters, SLICE("SMTPUTF8")))
-		need |= EXTENSION_SMTPUTF8;
-	if (parameters_have(parameters, SLICE("REQUIRETLS")))
-		need |= EXTENSION_REQUIRETLS;
+	for (size_t i = 0; i < COUNT(table); i++)
+		if (parameters_have(parameters, table[i].parameter))
+			need |= table[i].extension;
 	return need;
 }
 
@@ -63,4 +74,17 @@ bool parameters_have(const char *parameters, struct slice wanted)
 		if (slice_ieq(slice_cut(&rest, ' '), wanted))
 			return true;
 	return false;
+}
+
+struct slice parameters_value(const char *parameters, struct slice keyword)
+{
+	struct slice rest = slice_z(parameters);
+
+	while (rest.n > 0) {
+		struct slice value = slice_cut(&rest, ' '), name = slice_cut(&value, '=');
+
+		if (slice_ieq(name, keyword))
+			return value;
+	}
+	return (struct slice){ 0 };
 }

@@ -51,7 +51,7 @@ static struct slice id_before(struct slice text, size_t at)
 struct slice queue_id_find(struct slice text)
 {
 	for (size_t i = 0; i < COUNT(marks); i++) {
-		size_t at = slice_ifind_slice(text, marks[i].words);
+		size_t at = slice_find_slice(text, marks[i].words);
 		struct slice id;
 
 		if (at == text.n)

@@ -1,10 +1,13 @@
 """Who the client is: PROXY protocol (W108), XCLIENT (W105), the name of his address, health checks
 (W114). The trusted peer comes from 127.0.0.2, everybody else from 127.0.0.1."""
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -467,7 +470,7 @@ def test_w105_attributes_over_several_commands(front, filter_):
     (b"XCLIENT ADDR=192.0.2.7+00", b"501 5.5.4"), (b"XCLIENT ADDR=192.0.2.7+0", b"501 5.5.4"),
     (b"XCLIENT PORT=65536", b"501 5.5.4"), (b"XCLIENT PROTO=LMTP", b"501 5.5.4"),
     (b"XCLIENT NAME=a+0D+0Ab", b"501 5.5.4"), (b"XCLIENT NAME=a+20b", b"501 5.5.4"),
-    (b"XCLIENT HELO=a+20b", b"501 5.5.4"), (b"XCLIENT LOGIN=", b"501 5.5.4"),
+    (b"XCLIENT HELO=a+20b", b"220"), (b"XCLIENT HELO=a+0Ab", b"501 5.5.4"), (b"XCLIENT LOGIN=", b"501 5.5.4"),
     (b"XCLIENT NAME=" + b"a" * 300, b"501 5.5.4"), (b"XCLIENT ADDR=192.0.2.7 FOO=1", b"501 5.5.4"),
     (b"XCLIENT PROTO=ESMTP HELO=x.test", b"220"), (b"XCLIENT TTL=5", b"220"),
     (b"XCLIENT TTL=0", b"550 5.4.6"),
@@ -512,6 +515,131 @@ def test_w105_w108_trust_is_of_the_client_behind_the_balancer(sink, tmp_path):
         with balanced(proxy, V1.replace(b"192.0.2.7", b"192.0.2.8")) as client:
             assert b"XCLIENT" not in client.hello()
             assert client.ask(b"XCLIENT ADDR=192.0.2.7").startswith(b"550")
+
+
+# ---- real peers ----------------------------------------------------------------------------------
+
+HAPROXY, NGINX, SWAKS = (shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+                         for name in ("haproxy", "nginx", "swaks"))
+
+
+def free_port():
+    """A port that nobody had a moment ago, for peers that cannot tell theirs."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def peer(argv, port):
+    """A foreign program that listens on port."""
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    assert process.poll() is None and time.monotonic() < deadline, argv
+                    time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+
+
+def haproxy(folder, port, server, certificate=None):
+    tls = f" ssl crt {certificate}" if certificate else ""
+    config = folder / "haproxy.cfg"
+    config.write_text(f"""
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+frontend f
+    bind 127.0.0.1:{port}{tls}
+    unique-id-format "id-%pid-%rt"
+    default_backend b
+backend b
+    source 127.0.0.2
+    server s {server}
+""")
+    return [HAPROXY, "-f", str(config), "-db"]
+
+
+@pytest.mark.skipif(not HAPROXY, reason="needs haproxy")
+@pytest.mark.parametrize("how", ["send-proxy", "send-proxy-v2 proxy-v2-options unique-id,crc32c"])
+def test_w108_behind_haproxy(proxy, filter_, tmp_path, how):
+    port = free_port()
+    with peer(haproxy(tmp_path, port, f"127.0.0.1:{proxy.port} {how}"), port):
+        with proxy.client(port=port, source="127.0.0.9") as client:
+            client.hello()
+            assert client.message().startswith(b"250")
+            assert connect_of(filter_)[2] == "127.0.0.9"
+            assert connect_of(filter_)[3] == client.socket.getsockname()[1]
+            if "unique-id" in how:
+                assert filter_.macros("M")["{weir_unique_id}"].startswith("id-")
+
+
+@pytest.mark.skipif(not HAPROXY, reason="needs haproxy")
+def test_w108_tls_ended_by_haproxy(proxy, filter_, tmp_path):
+    port, certificate = free_port(), Certificate(tmp_path, "mx.test")
+    both = tmp_path / "both.pem"
+    both.write_bytes(b"".join(open(p, "rb").read() for p in (certificate.chain, certificate.key)))
+    how = f"127.0.0.1:{proxy.port} send-proxy-v2-ssl-cn proxy-v2-options ssl,cert-cn,ssl-cipher,authority"
+    with peer(haproxy(tmp_path, port, how, both), port):
+        with proxy.client(port=port, tls=tls_context(), name="mx.test") as client:
+            client.hello()
+            helo = filter_.macros("H")
+            assert helo["{tls_version}"] == "TLSv1.3" and helo["{cipher}"].startswith("TLS_")
+            assert helo["{tls_sni}"] == "mx.test" and helo["{verify}"] == "NO"
+
+
+@pytest.mark.skipif(not HAPROXY, reason="needs haproxy")
+@pytest.mark.parametrize("check, option", [
+    ("check check-send-proxy", ""), ("check send-proxy-v2 check-send-proxy", ""),
+    ("check send-proxy-v2 check-send-proxy", "option smtpchk HELO lb"),
+])
+def test_w114_checked_by_haproxy(quiet, filter_, tmp_path, check, option):
+    """Its checks of the port, with a LOCAL header, and of SMTP. One that says HELO is asked about."""
+    log, told, port = quiet.log, len(filter_.connections), free_port()
+    before = quiet.control("status")["sessions_total"]
+    with peer(haproxy(tmp_path, port, f"127.0.0.1:{quiet.port} {check} inter 50ms\n    {option}"), port):
+        deadline = time.monotonic() + 10
+        while quiet.control("status")["sessions_total"] < before + 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    settled(quiet)
+    assert quiet.log == log and (option or len(filter_.connections) == told)
+
+
+@pytest.mark.skipif(not SWAKS, reason="needs swaks")
+def test_w105_swaks(trusting, filter_):
+    """In two commands, as it likes."""
+    done = subprocess.run(
+        [SWAKS, "--server", "127.0.0.1", "--port", str(trusting.port), "--local-interface", BALANCER,
+         "--helo", "swaks.test", "--from", "a@client.test", "--to", "b@mx.test",
+         "--xclient-addr", "192.0.2.7", "--xclient-name", "mail.example.test", "--xclient-port", "99",
+         "--xclient-delim", "--xclient-login", "alice", "--xclient-helo", "an odd one"],
+        capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout
+    assert connect_of(filter_) == ("mail.example.test", "4", "192.0.2.7", 99)
+    assert filter_.payloads("H")[-1] == b"swaks.test\0"
+
+
+@pytest.mark.skipif(not SWAKS, reason="needs swaks")
+@pytest.mark.parametrize("version", [1, 2])
+def test_w108_swaks(proxy, filter_, version):
+    done = subprocess.run(
+        [SWAKS, "--server", "127.0.0.1", "--port", str(proxy.port), "--local-interface", BALANCER,
+         "--from", "a@client.test", "--to", "b@mx.test", "--proxy-version", str(version),
+         "--proxy-family", "TCP4" if version == 1 else "AF_INET",
+         "--proxy-source", "192.0.2.7", "--proxy-source-port", "99",
+         "--proxy-dest", "198.51.100.1", "--proxy-dest-port", "25",
+         *(["--proxy-protocol", "STREAM", "--proxy-command", "PROXY"] if version == 2 else [])],
+        capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert connect_of(filter_)[2:] == ("192.0.2.7", 99)
 
 
 # ---- the client's name -------------------------------------------------------------------------

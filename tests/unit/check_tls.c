@@ -4,13 +4,12 @@
 
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proxy/tls/facts.h"
+#include "certificate.h"
 #include "proxy/tls/server.h"
 
 static char folder[] = "/tmp/check_tls.XXXXXX";
@@ -39,35 +38,12 @@ static void drop_folder(void)
 
 /* ---- certificates, made here -------------------------------------------------------------- */
 
-static void add_names(X509 *x, const char *names)
-{
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-
-	ck_assert_ptr_nonnull(e);
-	ck_assert_int_eq(X509_add_ext(x, e, -1), 1);
-	X509_EXTENSION_free(e);
-}
-
-/* kind: 'e' or 'r'; names: "DNS:a,DNS:b", or NULL for the common name alone. */
 static struct tls_identity make(char kind, const char *common, const char *names, int days)
 {
-	X509 *x = X509_new();
-	EVP_PKEY *key = kind == 'r' ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
-	X509_NAME *name = X509_get_subject_name(x);
+	struct tls_identity id = { .chain = sk_X509_new_null() };
 
-	ck_assert_ptr_nonnull(key);
-	X509_set_version(x, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), -86400L * 100);
-	X509_gmtime_adj(X509_getm_notAfter(x), 86400L * days + (days >= 0 ? 60 : 0));
-	X509_NAME_add_entry_by_txt(
-	    name, "CN", MBSTRING_ASC, (const unsigned char *)common, -1, -1, 0);
-	X509_set_issuer_name(x, name);
-	X509_set_pubkey(x, key);
-	if (names != NULL)
-		add_names(x, names);
-	ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-	return (struct tls_identity){ x, sk_X509_new_null(), key };
+	id.certificate = certificate_make(kind, common, names, days, &id.key);
+	return id;
 }
 
 /* ---- choice ------------------------------------------------------------------------------- */

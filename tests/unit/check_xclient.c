@@ -15,6 +15,7 @@ static const struct {
 	{ "ADDR=[UNAVAILABLE] NAME=[TEMPUNAVAIL]", NULL },
 	{ "NAME=a+2Db.test", NULL },
 	{ "HELO=[192.0.2.7]", NULL },
+	{ "HELO=an+20odd+20one", NULL },
 	{ "PROTO=smtp", NULL },
 	{ "TTL=255", NULL },
 	{ "LOGIN=alice+40example.test", NULL },
@@ -38,7 +39,7 @@ static const struct {
 	{ "NAME=a+20b", "Bad value of NAME" },
 	{ "REVERSE_NAME=a..b", "Bad value of REVERSE_NAME" },
 	{ "LOGIN=a+09b", "Bad value of LOGIN" },
-	{ "HELO=a+20b", "Bad value of HELO" },
+	{ "HELO=a+0Ab", "Bad value of HELO" },
 	{ "ADDR=192.0.2.7 PORT=x", "Bad value of PORT" },
 };
 START_TEST(argument)
