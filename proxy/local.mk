@@ -66,7 +66,6 @@ weir_proxy_SOURCES = \
 	proxy/smtp/chunk.c \
 	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/auth.c \
 	proxy/smtp/auth.h \
 	proxy/resolver.c \
@@ -224,7 +223,6 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_limits.py \
-	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/xclient/all \
 	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \
