@@ -756,6 +756,23 @@ def test_client_leaves_while_his_name_is_looked_up(sink, filter_, tmp_path):
             assert proxy.stop() == 0  # draining ends it
 
 
+def test_w105_while_the_name_is_looked_up(sink, filter_, tmp_path):
+    """Attributes that come later change nothing of the question; another address makes another one."""
+    with NameServer({f"192.0.2.{n}": None for n in range(9)} | NAMES) as server, Proxy(
+            tmp_path, sink.address, listen=listen(xclient={"from": ["127.0.0.2"]}),
+            dns={"servers": [server.address]}, timeouts={"client_name_s": 1},
+            filters=[{"name": "f", "socket": filter_.address}]) as proxy:
+        with proxy.client(source=BALANCER) as front:
+            for line in (b"ADDR=192.0.2.10", b"LOGIN=alice", b"PORT=7", b"ADDR=192.0.2.10", b"LOGIN=bob"):
+                assert front.ask(b"XCLIENT " + line).startswith(b"220")
+            front.hello()
+            assert filter_.macros("C")["{client_resolve}"] == "TEMP"
+            assert front.ask(b"XCLIENT ADDR=192.0.2.1").startswith(b"220")
+            front.hello()
+            assert filter_.macros("C")["{client_name}"] == "good.test"
+            assert front.ask(b"XCLIENT ADDR=192.0.2.10 PORT=1").startswith(b"220")
+
+
 # ---- findings ----------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
