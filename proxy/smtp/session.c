@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "proxy/smtp/auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "proxy/listen/front.h"
@@ -133,6 +134,7 @@ void session_end(struct session *s)
 	if (s->dead)
 		return;
 	transaction_abort(s);
+	auth_drop(s);
 	s->dead = true;
 	memory_count(s);
 	identity_forget(s);
@@ -209,7 +211,8 @@ static bool read_command(struct session *s)
 
 	if (s->state == SESSION_START && input_foreign(s, in))
 		return false;
-	status = line_read(&s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
+	status = line_read(&s->reader, in,
+	    auth_line_max(s, in, (size_t)s->settings->limits.command_bytes), &line, &used);
 	stream_take(s->stream, used);
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
@@ -218,9 +221,11 @@ static bool read_command(struct session *s)
 		found(s, FOUND_BARE_NEWLINE);
 		s->bare_newlines++;
 	}
-	if (status == LINE_GOOD)
+	if (status == LINE_GOOD && auth_expected(s))
+		auth_line(s, line);
+	else if (status == LINE_GOOD)
 		command_run(s, line);
-	else
+	else if (!auth_bad_line(s, in, status))
 		input_bad_line(s, status);
 	return true;
 }
@@ -403,6 +408,8 @@ void session_greet(struct session *s)
 		;
 	else if (n > 0 && found_violation(s, FOUND_EARLY_TALK))
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
+	else if (s->listener->settings->auth_required && auth_banned(s))
+		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
 	else if (!aborts_refuse(s))
 		session_greeting(s);
 	settle(s);

@@ -29,6 +29,7 @@ enum session_state {
 };
 
 struct intake;
+struct login;
 struct front;
 struct client_name;
 struct name_query;
@@ -60,8 +61,9 @@ struct session {
 	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
-	bool esmtp;      /* EHLO, not HELO */
-	bool introduced; /* the filters know of the connection */
+	bool esmtp;          /* EHLO, not HELO */
+	struct login *login; /* auth.c's; NULL before AUTH was said */
+	bool introduced;     /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
 	bool secured;  /* the TLS handshake is done */
 	bool tls_told; /* ... and the filters know of it */
