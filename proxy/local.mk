@@ -2,6 +2,8 @@
 sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
 	proxy/auth/auth.h \
+	proxy/auth/auth_request.c \
+	proxy/auth/auth_request.h \
 	proxy/auth/auth_server.c \
 	proxy/auth/auth_server.h \
 	proxy/auth/auths.c \
@@ -21,12 +23,15 @@ weir_proxy_SOURCES = \
 	proxy/auth/mechanism.h \
 	proxy/auth/sasl_helper.c \
 	proxy/auth/sasl_helper.h \
+	proxy/auth/sasl_inside.h \
+	proxy/auth/sasl_login.c \
 	proxy/auth/sasl_pool.c \
 	proxy/auth/sasl_pool.h \
 	proxy/auth/sasl_process.c \
 	proxy/auth/sasl_process.h \
 	proxy/auth/sasl_service.c \
 	proxy/auth/sasl_service.h \
+	proxy/auth/sasl_task.c \
 	proxy/control/penalties.c \
 	proxy/control/penalties.h \
 	proxy/control/admin.c \

@@ -157,7 +157,7 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 	leave_loop(m);
 	for (size_t i = 0; i < m->sockets.n; i++)
 		max += m->sockets.v[i].count + 1;
-	if ((sockets = calloc(max, sizeof(*sockets))) == NULL)
+	if ((sockets = calloc(max + 1, sizeof(*sockets))) == NULL)
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
 	give_to_listeners(&m->sockets, sockets, n);

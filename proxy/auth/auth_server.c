@@ -10,6 +10,7 @@
 
 #include <event2/event_struct.h>
 
+#include "proxy/auth/auth_request.h"
 #include "proxy/auth/dovecot.h"
 #include "proxy/stream.h"
 #include "proxy/upstream/upstream.h"
@@ -155,34 +156,6 @@ static bool reachable(const struct auth_server *s)
 	return s->ready && stream_unsent(s->stream) < OUTPUT_MAX;
 }
 
-static void add_address(
-    struct bytes *out, const char *ip, const char *port, const struct address *a)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	if (a->family != AF_INET && a->family != AF_INET6)
-		return;
-	dovecot_add(out, ip, slice_z(address_text(a, text)));
-	(void)bytes_addf(out, "\t%s=%u", port, (unsigned)a->port);
-}
-
-/* resp must be the last. */
-static void write_request(struct question *q, const struct auth_request *r, struct bytes *out)
-{
-	(void)bytes_addf(out, "AUTH\t%u\t", (unsigned)q->id);
-	(void)bytes_add(out, r->mechanism->name);
-	(void)bytes_add(out, SLICE("\tservice=smtp\tnologin"));
-	if (r->secure)
-		(void)bytes_add(out, SLICE("\tsecured"));
-	add_address(out, "lip", "lport", r->server);
-	add_address(out, "rip", "rport", r->client);
-	dovecot_add(out, "session", slice_z(r->session));
-	if (r->response.p != NULL) {
-		(void)bytes_add(out, SLICE("\tresp="));
-		(void)bytes_add(out, r->response);
-	}
-}
-
 static uint32_t fresh_id(struct auth_server *s)
 {
 	do
@@ -212,7 +185,7 @@ static struct auth_dialogue *start(struct auth_provider *p, const struct auth_re
 		return &q->dialogue;
 	}
 	from = stream_output(s->stream)->n;
-	write_request(q, r, stream_output(s->stream));
+	auth_request_write(q->id, r, stream_output(s->stream));
 	ask(q, from);
 	return &q->dialogue;
 }
@@ -510,10 +483,12 @@ void auth_server_free(struct auth_server **at)
 		return;
 	event_del(&s->retry);
 	for (size_t i = 0; i < PLACES; i++) {
-		struct question *q;
+		struct question *q, *next;
 
-		while ((q = LIST_FIRST(&s->places[i])) != NULL)
+		for (q = LIST_FIRST(&s->places[i]); q != NULL; q = next) {
+			next = LIST_NEXT(q, link);
 			question_free(q);
+		}
 	}
 	stream_free(&s->stream);
 	free(s->path);

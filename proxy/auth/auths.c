@@ -97,7 +97,7 @@ static void on_patience_end(evutil_socket_t fd, short what, void *arg)
 	*(bool *)arg = true;
 }
 
-void auths_settle(struct auths *a, int ms)
+void auths_settle(struct auths *a, long ms)
 {
 	bool over = false;
 	struct event *timer = evtimer_new(a->base, on_patience_end, &over);

@@ -21,6 +21,6 @@ void auths_free(struct auths **a);
 struct auth_provider *auths_provider(struct auths *a, const struct listen_settings *l);
 /* Run the loop until every server has answered once or refused, but no longer than ms: a client
  * that is greeted in the first moments should be offered AUTH, too. */
-void auths_settle(struct auths *a, int ms);
+void auths_settle(struct auths *a, long ms);
 
 #endif

@@ -313,6 +313,7 @@ int sasl_helper_run(const struct proxy_settings *settings, int fd)
 	}
 	if (h == NULL || prepare(h, &e) < 0) {
 		log_event(LOG_LEVEL_ERROR, "sasl", "error", e.text, NULL);
+		free(h);
 		return EXIT_FAILURE;
 	}
 	say_mechanisms(h);

@@ -21,7 +21,7 @@
 #define PENALTY_PLACES 16384
 #define WIDE_FACTOR    8
 #define TRUST_FACTOR   8
-#define TRUST_S        (30 * 86400)
+#define TRUST_S        ((int64_t)30 * 86400)
 /* The largest count that a place can hold. */
 #define PENALTY_MAX 255
 

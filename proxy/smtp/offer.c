@@ -14,8 +14,10 @@ static void freeze(struct session *s)
 	struct abilities *a = &s->upstream;
 
 	*a = upstream_abilities(s->worker->upstream);
-	if (!a->known)
+	if (!a->known) {
 		a->extensions = EXTENSION_8BITMIME;
+		a->mechanisms = 0;
+	}
 	s->message_max = (uint64_t)s->settings->limits.message_bytes;
 	if (a->size > 0 && a->size < s->message_max)
 		s->message_max = a->size;
