@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from authlib import AuthScript, plain
 from dnslib import SERVFAIL, NameServer
 from fakemilter import Filter
 from milterdlib import Milterd
@@ -451,6 +452,21 @@ def test_w105_a_login_is_not_inherited(front, filter_):
     front.ask(b"MAIL FROM:<a@x>")
     assert filter_.macros("C")["{client_name}"] == "[192.0.2.8]"
     assert "{auth_authen}" not in filter_.macros("M")
+
+
+def test_w105_the_proxys_own_login_is_not_the_clients(sink, filter_, tmp_path):
+    with AuthScript(tmp_path / "a") as checker, Proxy(
+            tmp_path / "p", sink.address, filters=[{"name": "f", "socket": filter_.address}],
+            listen=listen(auth="dovecot:" + checker.path, auth_plaintext=True, auth_required=True,
+                          xclient={"from": ["127.0.0.2"]})) as proxy:
+        with proxy.client(source=BALANCER) as front:
+            front.hello()
+            assert front.ask(b"AUTH PLAIN " + plain(b"anna", b"secret")).startswith(b"235")
+            assert front.ask(b"MAIL FROM:<a@x>").startswith(b"250")
+            assert filter_.macros("M")["{auth_authen}"] == "anna"
+            assert front.ask(b"RSET", b"XCLIENT ADDR=192.0.2.7").startswith(b"220")
+            front.hello()
+            assert front.ask(b"MAIL FROM:<a@x>").startswith(b"530 5.7.0")
 
 
 def test_w105_attributes_over_several_commands(front, filter_):
