@@ -258,7 +258,6 @@ static void worker_clear(struct worker *w)
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
 	auths_free(&w->auths);
-	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->tick);
@@ -266,6 +265,7 @@ static void worker_clear(struct worker *w)
 	event_drop(&w->stop_now);
 	event_drop(&w->retire);
 	event_drop(&w->drain_end);
+	names_free(&w->names);
 	bytes_free(&w->scratch);
 	if (w->base != NULL)
 		event_base_free(w->base);
