@@ -62,12 +62,16 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
-	proxy/smtp/auth.c \
-	proxy/smtp/auth.h \
+	proxy/smtp/bdat.c \
+	proxy/smtp/chunk.c \
+	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
 	proxy/smtp/bdat.c \
+	proxy/smtp/auth.c \
+	proxy/smtp/auth.h \
 	proxy/resolver.c \
 	proxy/resolver.h \
+	proxy/smtp/bad_input.c \
 	proxy/smtp/command_xclient.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
@@ -141,6 +145,7 @@ weir_proxy_SOURCES = \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)
 
+check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
 check_PROGRAMS += check_auth check_penalties
 check_auth_SOURCES = tests/unit/check_auth.c tests/unit/unit.h proxy/auth/base64.c proxy/auth/bearer.c \
 	proxy/auth/dovecot.c proxy/auth/introspection.c proxy/auth/mechanism.c
@@ -150,7 +155,6 @@ check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
 check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
-check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
@@ -159,6 +163,9 @@ check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
 check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
 check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_chunk
+check_chunk_SOURCES = tests/unit/check_chunk.c tests/unit/unit.h proxy/smtp/chunk.c
+check_chunk_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -206,6 +213,7 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
+	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_sasl.py \
 	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/dovecot/answers \
@@ -215,7 +223,6 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
-	tests/e2e/test_proxy_offer.py \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
@@ -229,6 +236,10 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/e2e/test_proxy_tls.py \
+	tests/fuzz/corpus/smtp_chunk/borders \
+	tests/fuzz/corpus/smtp_chunk/malformed \
+	tests/fuzz/corpus/smtp_chunk/much \
+	tests/fuzz/corpus/smtp_chunk/two \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
@@ -240,6 +251,12 @@ fuzz_dovecot_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c proxy/auth/base64.c proxy/auth/bearer.c proxy/auth/mechanism.c
 fuzz_sasl_LDADD = $(WEIR_LIBS)
 fuzz_sasl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += fuzz_smtp_chunk
+fuzz_smtp_chunk_SOURCES = tests/fuzz/fuzz_smtp_chunk.c proxy/smtp/chunk.c proxy/smtp/line.c
+fuzz_smtp_chunk_LDADD = $(WEIR_LIBS)
+fuzz_smtp_chunk_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)
 fuzz_smtp_line_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

@@ -9,9 +9,9 @@
 #include <signal.h>
 #include <sys/queue.h>
 
+#include "proxy/control/pressure.h"
 #include "proxy/auth/auths.h"
 #include "proxy/control/shared.h"
-#include "proxy/control/pressure.h"
 #include "proxy/filter/chain.h"
 #include "proxy/tls/store.h"
 #include "proxy/tls/tickets.h"

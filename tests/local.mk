@@ -1,6 +1,7 @@
 # What belongs to no single part.
 EXTRA_DIST += \
 	tests/e2e/gridpeers.py \
+	tests/e2e/test_bench.py \
 	tests/e2e/test_exit_status.py \
 	tests/e2e/test_failures.py \
 	tests/e2e/test_grid.py \

@@ -14,7 +14,6 @@ import peers
 from processes import Server, free_ports, own_conditions
 
 LINKS = ("plain", "starttls", "implicit")
-WARM_UP_MS = 1500
 
 
 def numbers(text):
@@ -41,6 +40,8 @@ def add_options(parser, default_peers=",".join(peers.ALL)):
                         help="where npm install --prefix DIR Haraka put it (HARAKA)")
     parser.add_argument("--key", choices=("ecdsa", "rsa"), default="ecdsa",
                         help="of the certificate: P-256 or RSA with 2048 bits")
+    parser.add_argument("--warm-up", type=float, default=1.5, metavar="SECONDS",
+                        help="of load on each link of a peer before it is measured (1.5)")
     parser.add_argument("--no-pin", action="store_true",
                         help="let all run on every CPU; otherwise the peers have the last one to themselves")
 
@@ -117,10 +118,12 @@ class Bench:
         """name -> server, each warmed up: node compiles what runs often."""
         started = {name: self.start(name, tls) for name in self.options.peers}
         started = {name: server for name, server in started.items() if server}
+        if not started:
+            sys.exit("bench: nothing to measure")
         for server in started.values():
             for link in server.ports:
                 self.load(server, link, "--sessions", 20, "--per-connection", 5, "--messages", 10**9,
-                          "--milliseconds", WARM_UP_MS)
+                          "--milliseconds", int(self.options.warm_up * 1000))
         return started
 
     def load_argv(self, server, link, *arguments):

@@ -84,19 +84,19 @@ struct proxy_settings {
 		int64_t message_bytes, recipients, sessions, sessions_per_client;
 		int64_t errors_soft, errors_hard, junk_commands, command_bytes, received_fields,
 		    header_bytes;
-		int64_t auth_failures, auth_forget_s, auth_ban_s;
 		int64_t transactions, recipients_overshoot;
 		int64_t aborted_bytes; /* 0: no limit */
 		int64_t memory_bytes;  /* of all workers */
+		int64_t auth_failures, auth_forget_s, auth_ban_s;
 	} limits;
 	struct {
 		int64_t probe_s; /* 0: servers are asked for their abilities at the start only */
 		int64_t command_s, data_s, connect_s, backend_reply_s, backend_data_s, drain_s,
 		    soft_error_ms;
 		int64_t min_data_rate; /* octets per second */
-		int64_t auth_s, auth_delay_ms;
 		int64_t aborted_forget_s, memory_s;
 		int64_t session_s; /* 0: no limit */
+		int64_t auth_s, auth_delay_ms;
 		int64_t proxy_header_s;
 		int64_t client_name_s; /* 0: names are not looked up */
 		int64_t tls_handshake_s;

@@ -11,11 +11,9 @@ static const char *check_size(struct session *s, struct slice value)
 {
 	uint64_t size;
 
-	if (slice_number(value, UINT64_MAX / 2, &size) < 0)
+	if (smtp_size_parse(value, &size, NULL) < 0)
 		return "501 5.5.4 SIZE wants a number\r\n";
-	if (size > s->message_max)
-		return "552 5.3.4 Message too big\r\n";
-	return NULL;
+	return size > s->message_max ? "552 5.3.4 Message too big\r\n" : NULL;
 }
 
 static const char *check_body(struct session *s, struct slice value)
@@ -45,47 +43,23 @@ static const char *check_ret(struct session *s, struct slice value)
 	    : "501 5.5.4 RET is FULL or HDRS\r\n";
 }
 
-/* xtext, without an encoded NUL (W09), decoded no longer than RFC 3461 4.2 and 4.4 allow. */
-static bool is_xtext(struct slice value)
-{
-	char text[512];
-	struct buf b = BUF_ON(text);
-
-	text[0] = '\0';
-	return value.n > 0 && smtp_xtext_decode(value, &b, NULL) == 0 && !b.cut;
-}
-
 static const char *check_envid(struct session *s, struct slice value)
 {
 	(void)s;
-	return value.n <= 100 && is_xtext(value) ? NULL : "501 5.5.4 ENVID wants xtext\r\n";
+	return smtp_envid_valid(value) ? NULL : "501 5.5.4 ENVID wants xtext\r\n";
 }
 
 static const char *check_notify(struct session *s, struct slice value)
 {
-	bool never = slice_ieq(value, SLICE("NEVER"));
-
 	(void)s;
-	if (never)
-		return NULL;
-	do {
-		struct slice word = slice_cut(&value, ',');
-
-		if (!slice_ieq(word, SLICE("SUCCESS")) && !slice_ieq(word, SLICE("FAILURE")) &&
-		    !slice_ieq(word, SLICE("DELAY")))
-			return "501 5.5.4 NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY\r\n";
-	} while (value.n > 0);
-	return NULL;
+	return smtp_notify_valid(value)
+	    ? NULL
+	    : "501 5.5.4 NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY\r\n";
 }
 
 static const char *check_orcpt(struct session *s, struct slice value)
 {
-	struct slice type = slice_cut(&value, ';');
-
-	(void)s;
-	return type.n > 0 && value.n <= 500 && is_xtext(value)
-	    ? NULL
-	    : "501 5.5.4 ORCPT wants type;xtext\r\n";
+	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
 }
 
 /* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
@@ -121,9 +95,9 @@ static const struct parameter {
 	{ SLICE("SMTPUTF8"), SMTP_REVERSE_PATH, 0, check_smtputf8 },
 	{ SLICE("RET"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_ret },
 	{ SLICE("ENVID"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_envid },
+	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
 	{ SLICE("AUTH"), SMTP_REVERSE_PATH, 0, check_auth },
 	{ SLICE("MT-PRIORITY"), SMTP_REVERSE_PATH, EXTENSION_MT_PRIORITY, check_priority },
-	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
 	{ SLICE("NOTIFY"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_notify },
 	{ SLICE("ORCPT"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_orcpt },
 };

@@ -35,6 +35,12 @@ static void value_limits(const struct session *s, struct bytes *out)
 	    (long long)s->settings->limits.transactions, (long long)s->settings->limits.recipients);
 }
 
+/* RFC 6531 3.1: SMTPUTF8 is nothing without it. */
+static bool with_8bitmime(const struct session *s)
+{
+	return (s->upstream.extensions & EXTENSION_8BITMIME) != 0;
+}
+
 /* Whatever the backends can do: chunks become one message before it goes on. */
 static bool with_chunking(const struct session *s)
 {
@@ -76,7 +82,7 @@ static const struct offer {
 	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
-	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, with_8bitmime, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("LIMITS"), 0, NULL, value_limits },
 	{ SLICE("AUTH"), 0, auth_offered, auth_offer },

@@ -118,8 +118,6 @@ void session_arm(struct session *s, int64_t at_ms);
 /* ... at the latest: where it runs out before, it stays as it is. */
 void session_arm_by(struct session *s, int64_t at_ms);
 bool session_has_input(const struct session *s);
-/* The client speaks no SMTP: is what he sent the start of TLS? */
-bool session_tls_hello(struct slice in);
 
 /* The greeting, or the refusal of a client that did not wait for it. */
 void session_greet(struct session *s);
@@ -136,6 +134,12 @@ void starttls_failed(struct session *s, const char *error);
 void command_starttls(struct session *s, struct slice argument);
 /* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
 const char *starttls_check_requiretls(struct session *s, struct slice value);
+
+/* bad_input.c: the reply to a line that is none. */
+void input_bad_line(struct session *s, enum line_status why);
+/* The client begins with what is no SMTP: TLS, or a PROXY header that we take from others only.
+ * True when he was told, and goes. */
+bool input_foreign(struct session *s, struct slice in);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);

@@ -45,7 +45,7 @@ bool starttls_begin(struct session *s)
 		return false;
 	SSL_set_accept_state(ssl);
 	s->busy = true;
-	return stream_tls_start(s->stream, ssl, s->settings->timeouts.tls_handshake_s);
+	return stream_tls_start(s->stream, ssl, s->worker->pressure.patience.tls_handshake_s);
 }
 
 /* What waits behind STARTTLS was an offence before we came here (W20): command_run closes. */

@@ -15,9 +15,9 @@ static const struct {
 	{ SLICE("ENVID"), EXTENSION_DSN },
 	{ SLICE("NOTIFY"), EXTENSION_DSN },
 	{ SLICE("ORCPT"), EXTENSION_DSN },
+	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 	{ SLICE("AUTH"), EXTENSION_AUTH },
 	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
-	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)

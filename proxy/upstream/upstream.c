@@ -125,7 +125,7 @@ struct abilities upstream_abilities(const struct upstream *u)
 	for (size_t i = 0; i < u->count; i++)
 		for (size_t k = 0; k < u->routes[i].count; k++)
 			add_server(&all, &u->routes[i].servers[k]);
-	return all;
+	return all.known ? all : (struct abilities){ 0 };
 }
 
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
@@ -133,9 +133,9 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->name = b->name;
 	r->settings = b;
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
-	r->unwanted |= b->pass_auth ? 0 : EXTENSION_AUTH_TRUST;
 	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
 		return err_prefix(e, "backend %s", b->name);
+	r->unwanted |= b->pass_auth ? 0 : EXTENSION_AUTH_TRUST;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {

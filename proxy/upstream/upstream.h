@@ -34,8 +34,8 @@ struct abilities {
 	bool known;          /* somebody was spoken to */
 	unsigned extensions; /* enum extension */
 	uint64_t size;       /* of SIZE; 0: no limit was told */
-	unsigned mechanisms; /* of AUTH: bits of proxy/auth/mechanism.h */
 	enum link_tls tls;   /* the link that it was said on */
+	unsigned mechanisms; /* of AUTH: bits of proxy/auth/mechanism.h */
 };
 
 struct tls_client;

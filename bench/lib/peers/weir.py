@@ -20,7 +20,7 @@ def settings(place, ports):
             "hostname": "weir.example",
             "listen": listen,
             "backends": {"default": {"servers": ["127.0.0.1:%d" % place.sink]}},
-            "limits": {"sessions": 100000, "sessions_per_client": 100000, "transactions": 1000000},
+            "limits": {"sessions": 100000, "sessions_per_client": 100000, "transactions": 999999},
             "control": "unix:%s/proxy.ctl" % place.folder,
             "user": "",
             "workers": len(place.cpus),
