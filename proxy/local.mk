@@ -122,6 +122,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/login.c \
+	proxy/upstream/login.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
@@ -204,6 +206,7 @@ EXTRA_DIST += \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_auth.py \
+	tests/e2e/test_proxy_auth_relay.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
