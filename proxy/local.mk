@@ -66,7 +66,6 @@ weir_proxy_SOURCES = \
 	proxy/smtp/chunk.c \
 	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
-	proxy/smtp/bdat.c \
 	proxy/smtp/auth.c \
 	proxy/smtp/auth.h \
 	proxy/resolver.c \
