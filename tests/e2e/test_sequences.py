@@ -38,7 +38,7 @@ def ready(proxy):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_w70_w71_w72_w73_w74_sequences(tmp_path, certificate, kind):
+def test_w52_w53_w70_to_w75_sequences(tmp_path, certificate, kind):
     failures, chunking = KINDS[kind]
     with Peers() as peers:
         filters = [{"name": f"f{n}", "socket": f"inet:127.0.0.1:{peers.ports[3 + n]}",
