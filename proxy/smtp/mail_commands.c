@@ -235,8 +235,10 @@ void command_mail(struct session *s, struct slice argument)
 	struct smtp_path path;
 
 	store[0] = '\0';
+	if (!may_begin(s)) /* a transaction that is under way stays as it is (W71) */
+		return;
 	s->utf8 = false;
-	if (!may_begin(s) || !parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
+	if (!parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
 		return;
 	if (text.cut || !mail_begin(s, path.address, buf_slice(&text))) {
 		mail_free(&s->mail);

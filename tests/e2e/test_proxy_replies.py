@@ -187,6 +187,14 @@ def test_w43_utf8_in_commands(client):
     assert client.ask("RCPT TO:<ö@bücher.test>".encode()).startswith(b"553 5.6.7")
 
 
+def test_w71_a_nested_mail_changes_nothing(client):
+    """Not even that the transaction has SMTPUTF8."""
+    client.hello()
+    assert client.ask(b"MAIL FROM:<a@x> SMTPUTF8").startswith(b"250")
+    assert client.ask(b"MAIL FROM:<z@x>").startswith(b"503")
+    assert client.ask("RCPT TO:<ö@x>".encode()).startswith(b"250")
+
+
 @pytest.mark.parametrize("verb, arguments", [(b"NOOP", True), (b"HELP", True), (b"VRFY", True), (b"RSET", False),
                                              (b"DATA", False), (b"QUIT", False)])
 def test_w58_arguments_and_case(client, verb, arguments):
