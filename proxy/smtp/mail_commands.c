@@ -121,6 +121,22 @@ static struct slice trusted_value(const struct session *s, const struct smtp_par
 									 : given->value;
 }
 
+/* "<path> parameters"; where the settings are lenient, also behind blanks and without brackets. */
+static int parse_path(const struct session *s, struct slice argument, enum smtp_path_kind kind,
+    struct smtp_path *path, struct slice *rest)
+{
+	struct slice address;
+
+	if (s->settings->lenient_paths)
+		while (argument.n > 0 && argument.p[0] == ' ')
+			argument = slice_sub(argument, 1, argument.n);
+	if (!s->settings->lenient_paths || argument.n == 0 || argument.p[0] == '<')
+		return smtp_path_parse(argument, kind, path, rest, NULL);
+	address = slice_cut(&argument, ' ');
+	*rest = slice_trim(argument);
+	return smtp_address_parse(address, kind, path, NULL);
+}
+
 /* Path and parameters of one command. False when it was refused. text: the parameters, one blank
  * between them. */
 static bool parse(struct session *s, struct slice argument, struct slice word,
@@ -138,7 +154,7 @@ static bool parse(struct session *s, struct slice argument, struct slice word,
 		return false;
 	}
 	argument = slice_sub(argument, word.n, argument.n);
-	if (smtp_path_parse(argument, kind, path, &rest, NULL) < 0) {
+	if (parse_path(s, argument, kind, path, &rest) < 0) {
 		session_say(s,
 		    kind == SMTP_REVERSE_PATH ? SLICE("501 5.1.7 Bad sender address\r\n")
 					      : SLICE("501 5.1.3 Bad recipient address\r\n"));
