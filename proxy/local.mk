@@ -220,7 +220,13 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/sequencemodel.py \
+	tests/e2e/sequencepeers.py \
+	tests/e2e/sequences.py \
+	tests/e2e/test_interop.py \
 	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_replies.py \
+	tests/e2e/test_sequences.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_limits.py \
