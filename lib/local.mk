@@ -10,6 +10,7 @@ libweir_a_SOURCES = \
 	lib/net.c \
 	lib/privileges.c \
 	lib/settings.c \
+	lib/settings_auth.c \
 	lib/settings_milterd.c \
 	lib/settings_proxy.c \
 	lib/settings_tables.h \

@@ -192,6 +192,7 @@ static void check_whole(const struct settings *s, struct findings *f)
 	check_log(s, f);
 	check_backends(s, f);
 	check_sockets(s, f);
+	settings_check_auth(s, f);
 	check_listeners(s, f);
 	check_dns(s, f);
 	settings_tls_check(s, f);
@@ -237,6 +238,22 @@ static int anchor_socket(struct endpoint *ep, const char *folder, struct finding
 	return 0;
 }
 
+/* A socket's path, with its folder, must fit where the system wants it. */
+static void anchor_auth(struct settings *s, size_t i, const char *folder, struct findings *f)
+{
+	struct listen_settings *l = (struct listen_settings *)s->proxy.listen.v + i;
+	size_t room = sizeof(((struct endpoint *)NULL)->path);
+	char pointer[64];
+
+	if (strncmp(l->auth, "dovecot:", 8) != 0)
+		return;
+	(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/auth", i);
+	settings_anchor(&l->auth, "dovecot:", folder, f);
+	if (strlen(l->auth + 8) >= room)
+		json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+		    "%s: a socket path has at most %zu octets", l->auth + 8, room - 1);
+}
+
 static char *folder_of(const char *path)
 {
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
@@ -264,6 +281,12 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 	anchor_socket(&s->proxy.control, folder, f);
 	for (size_t i = 0; i < s->proxy.filters.n; i++)
 		anchor_socket(&filter[i].socket, folder, f);
+	for (size_t i = 0; i < s->proxy.listen.n; i++)
+		anchor_auth(s, i, folder, f);
+	settings_anchor(&s->proxy.sasl.sasldb, "", folder, f);
+	settings_anchor(&s->proxy.sasl.saslauthd, "", folder, f);
+	settings_anchor(&s->proxy.sasl.oauth.client_secret_file, "", folder, f);
+	settings_anchor(&s->proxy.sasl.oauth.ca_file, "", folder, f);
 	settings_tls_anchor(&s->proxy, folder, f);
 	free(folder);
 }

@@ -11,6 +11,8 @@
 
 extern const struct conf_table proxy_table, milterd_table, log_table;
 
+/* What no row of proxy/listen and proxy/sasl can know by itself. */
+void settings_check_auth(const struct settings *s, struct findings *f);
 /* Take a relative path from the folder that the file lies in; prefix ("lmdb:") stays in front. */
 int settings_anchor(char **text, const char *prefix, const char *folder, struct findings *f);
 

@@ -4,6 +4,7 @@ libweir_a_SOURCES += \
 	lib/smtp_parameter.c \
 	lib/smtp_path.c \
 	lib/smtp_reply.c \
+	lib/smtp_values.c \
 	lib/smtp_xtext.c
 
 check_PROGRAMS += check_smtp_data check_smtp_reply check_smtp_syntax

@@ -1,6 +1,39 @@
 # weir-proxy. Its sources outside filter/; the filter client adds its own.
 sbin_PROGRAMS += weir-proxy
 weir_proxy_SOURCES = \
+	proxy/auth/auth.h \
+	proxy/auth/auth_request.c \
+	proxy/auth/auth_request.h \
+	proxy/auth/auth_server.c \
+	proxy/auth/auth_server.h \
+	proxy/auth/auths.c \
+	proxy/auth/auths.h \
+	proxy/auth/base64.c \
+	proxy/auth/base64.h \
+	proxy/auth/bearer.c \
+	proxy/auth/bearer.h \
+	proxy/auth/cyrus.c \
+	proxy/auth/cyrus.h \
+	proxy/auth/dovecot.c \
+	proxy/auth/dovecot.h \
+	proxy/auth/introspect.c \
+	proxy/auth/introspect.h \
+	proxy/auth/introspection.c \
+	proxy/auth/mechanism.c \
+	proxy/auth/mechanism.h \
+	proxy/auth/sasl_helper.c \
+	proxy/auth/sasl_helper.h \
+	proxy/auth/sasl_inside.h \
+	proxy/auth/sasl_login.c \
+	proxy/auth/sasl_pool.c \
+	proxy/auth/sasl_pool.h \
+	proxy/auth/sasl_process.c \
+	proxy/auth/sasl_process.h \
+	proxy/auth/sasl_service.c \
+	proxy/auth/sasl_service.h \
+	proxy/auth/sasl_task.c \
+	proxy/control/penalties.c \
+	proxy/control/penalties.h \
 	proxy/control/admin.c \
 	proxy/control/admin.h \
 	proxy/control/decay.c \
@@ -29,10 +62,16 @@ weir_proxy_SOURCES = \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/smtp/bdat.c \
+	proxy/smtp/chunk.c \
+	proxy/smtp/chunk.h \
 	proxy/smtp/aborts.c \
 	proxy/smtp/bdat.c \
+	proxy/smtp/auth.c \
+	proxy/smtp/auth.h \
 	proxy/resolver.c \
 	proxy/resolver.h \
+	proxy/smtp/bad_input.c \
 	proxy/smtp/command_xclient.c \
 	proxy/smtp/commands.c \
 	proxy/smtp/intake.c \
@@ -102,9 +141,18 @@ weir_proxy_SOURCES = \
 	proxy/upstream/upstream.h \
 	proxy/worker.c \
 	proxy/worker.h
-weir_proxy_LDADD = libweirchain.a $(WEIR_LIBS) $(EVENT_LIBS)
+weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)
 
 check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
+check_PROGRAMS += check_auth check_penalties
+check_auth_SOURCES = tests/unit/check_auth.c tests/unit/unit.h proxy/auth/base64.c proxy/auth/bearer.c \
+	proxy/auth/dovecot.c proxy/auth/introspection.c proxy/auth/mechanism.c
+check_auth_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/control/penalties.c
+check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
+check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
@@ -113,6 +161,9 @@ check_introduction_SOURCES = tests/unit/check_introduction.c tests/unit/unit.h \
 check_introduction_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_queue_id_SOURCES = tests/unit/check_queue_id.c tests/unit/unit.h proxy/upstream/queue_id.c
 check_queue_id_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
+check_PROGRAMS += check_chunk
+check_chunk_SOURCES = tests/unit/check_chunk.c tests/unit/unit.h proxy/smtp/chunk.c
+check_chunk_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
@@ -122,7 +173,8 @@ check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/con
 check_pressure_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_received_SOURCES = tests/unit/check_received.c tests/unit/unit.h proxy/received.c
 check_received_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control/shared.c
+check_shared_SOURCES = tests/unit/check_shared.c tests/unit/unit.h proxy/control/penalties.c \
+	proxy/control/shared.c
 check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
@@ -149,14 +201,25 @@ check_xclient_SOURCES = tests/unit/check_xclient.c tests/unit/unit.h proxy/smtp/
 check_xclient_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
 EXTRA_DIST += \
+	tests/e2e/authlib.py \
 	tests/e2e/dnslib.py \
 	tests/e2e/filterlib.py \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
+	tests/e2e/test_proxy_auth.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
 	tests/e2e/test_proxy_offer.py \
+	tests/e2e/test_proxy_sasl.py \
+	tests/e2e/test_proxy_smtp.py \
+	tests/fuzz/corpus/dovecot/answers \
+	tests/fuzz/corpus/dovecot/handshake \
+	tests/fuzz/corpus/dovecot/request \
+	tests/fuzz/corpus/sasl/bearer \
+	tests/fuzz/corpus/sasl/plain \
+	tests/fuzz/corpus/sasl/scram \
+	tests/fuzz/corpus/sasl/xoauth2 \
 	tests/e2e/test_proxy_pool.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
@@ -170,10 +233,26 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/proxy_header/v2_local \
 	tests/fuzz/corpus/proxy_header/v2_tlv \
 	tests/e2e/test_proxy_tls.py \
+	tests/fuzz/corpus/smtp_chunk/borders \
+	tests/fuzz/corpus/smtp_chunk/malformed \
+	tests/fuzz/corpus/smtp_chunk/much \
+	tests/fuzz/corpus/smtp_chunk/two \
 	tests/fuzz/corpus/smtp_line/bare \
 	tests/fuzz/corpus/smtp_line/plain
 
 if FUZZING
+noinst_PROGRAMS += fuzz_dovecot fuzz_sasl fuzz_smtp_line
+fuzz_dovecot_SOURCES = tests/fuzz/fuzz_dovecot.c proxy/auth/dovecot.c
+fuzz_dovecot_LDADD = $(WEIR_LIBS)
+fuzz_dovecot_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c proxy/auth/base64.c proxy/auth/bearer.c proxy/auth/mechanism.c
+fuzz_sasl_LDADD = $(WEIR_LIBS)
+fuzz_sasl_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += fuzz_smtp_chunk
+fuzz_smtp_chunk_SOURCES = tests/fuzz/fuzz_smtp_chunk.c proxy/smtp/chunk.c proxy/smtp/line.c
+fuzz_smtp_chunk_LDADD = $(WEIR_LIBS)
+fuzz_smtp_chunk_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
 noinst_PROGRAMS += fuzz_smtp_line
 fuzz_smtp_line_SOURCES = tests/fuzz/fuzz_smtp_line.c proxy/smtp/line.c
 fuzz_smtp_line_LDADD = $(WEIR_LIBS)

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "proxy/auth/sasl_service.h"
 #include "proxy/control/admin.h"
 #include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
@@ -56,7 +57,8 @@ struct master {
 	struct admin *admin;
 	struct tls_store *certificates;
 	struct ticket_secret tickets;
-	struct event *renewal; /* looks whether files of certificates changed */
+	struct sasl_service *sasl; /* NULL: no listener asks it */
+	struct event *renewal;     /* looks whether files of certificates changed */
 	bool stopping, background;
 };
 
@@ -114,16 +116,8 @@ static void give_to_listeners(struct sockets *s, const struct worker_socket *own
 }
 
 /* In the child: nothing of the master's loop may live on. */
-static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
+static void leave_loop(struct master *m)
 {
-	struct worker_socket *sockets;
-	size_t max = 0, n;
-	int rc;
-
-	/* A master that is killed takes its workers with it; it may have been before we asked. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(EXIT_FAILURE);
 	(void)event_reinit(m->base);
 	for (size_t i = 0; i < COUNT(m->signals); i++)
 		event_free(m->signals[i]);
@@ -133,15 +127,42 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 	for (size_t i = 0; i < m->count; i++)
 		if (m->places[i].again != NULL)
 			event_free(m->places[i].again);
+	sasl_service_close(&m->sasl);
 	event_base_free(m->base);
+}
+
+/* The SASL process has no business with sockets and keys. */
+static void leave_master(void *arg)
+{
+	struct master *m = arg;
+
+	leave_loop(m);
+	sockets_close(&m->sockets);
+	tls_store_free(&m->certificates);
+	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
+}
+
+static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
+{
+	char sasl[SASL_SOCKET_MAX];
+	struct worker_socket *sockets;
+	size_t max = 0, n;
+	int rc;
+
+	/* A master that is killed takes its workers with it; it may have been before we asked. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+	(void)snprintf(sasl, sizeof(sasl), "%s", sasl_service_socket(m->sasl));
+	leave_loop(m);
 	for (size_t i = 0; i < m->sockets.n; i++)
 		max += m->sockets.v[i].count + 1;
-	if ((sockets = calloc(max, sizeof(*sockets))) == NULL)
+	if ((sockets = calloc(max + 1, sizeof(*sockets))) == NULL)
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
 	give_to_listeners(&m->sockets, sockets, n);
 	rc = worker_run(m->settings, m->shared, slot, sockets, n,
-	    &(struct worker_tls){ m->certificates, &m->tickets });
+	    &(struct worker_tls){ m->certificates, &m->tickets }, sasl);
 	tls_store_free(&m->certificates);
 	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
 	free(sockets);
@@ -273,8 +294,10 @@ static void bury(struct master *m, pid_t pid, int status)
 	for (int i = 0; slot < 0 && i < SHARED_SLOTS; i++)
 		if (m->retired[i] == pid)
 			slot = i;
-	if (slot < 0)
+	if (slot < 0) {
+		(void)sasl_service_died(m->sasl, pid, status);
 		return;
+	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || (p != NULL && !m->stopping))
 		log_death(pid, status);
 	m->retired[slot] = 0;
@@ -369,22 +392,39 @@ static int check_workers(
 	return 0;
 }
 
+static int make_sasl(
+    struct master *m, const struct proxy_settings *p, struct sasl_service **out, struct err *e)
+{
+	if (!sasl_wanted(p))
+		return 0;
+	*out = sasl_service_new(m->base, leave_master, m, e);
+	return *out != NULL ? 0 : -1;
+}
+
+static void start_sasl(struct master *m)
+{
+	if (m->sasl != NULL)
+		sasl_service_start(m->sasl, &m->settings->proxy);
+}
+
 /* Put the new settings in force: sockets first, for they may fail. */
 static int switch_to(
     struct master *m, struct settings *fresh, struct tls_store *certificates, struct findings *f)
 {
 	size_t n = worker_count(&fresh->proxy), old_n = m->count;
 	struct place *places = NULL, *old = m->places;
+	struct sasl_service *sasl = NULL;
 	struct sockets sockets;
 	struct err e;
 
 	if (check_workers(m, &fresh->proxy, n, &e) < 0 ||
 	    sockets_open(&sockets, &fresh->proxy, n, &m->sockets, &e) < 0)
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
-	if (places_new(m, &places, n, &e) < 0 ||
+	if (places_new(m, &places, n, &e) < 0 || make_sasl(m, &fresh->proxy, &sasl, &e) < 0 ||
 	    log_open("weir-proxy", log_place(fresh->log.to, m->background), fresh->log.format,
 		fresh->log.level, &e) < 0) {
 		places_free(places, n);
+		sasl_service_close(&sasl);
 		sockets_close(&sockets);
 		return findings_add(f, FINDING_ERROR, "%s", e.text);
 	}
@@ -401,6 +441,9 @@ static int switch_to(
 	m->count = n;
 	/* From here on the old ones accept no more, whenever the signal reaches them. */
 	atomic_fetch_add(&m->shared->generation, 1);
+	sasl_service_retire(&m->sasl);
+	m->sasl = sasl;
+	start_sasl(m);
 	for (size_t i = 0; i < n; i++)
 		start_worker(&places[i]);
 	retire_generation(m, old, old_n);
@@ -445,6 +488,13 @@ static json_t *worker_status(const struct shared_slot *w, bool retired)
 	    (json_int_t)atomic_load(&w->messages), "retiring", retired);
 }
 
+static json_t *login_status(const struct penalties *p)
+{
+	return json_pack("{s:I,s:I,s:I,s:I}", "good", (json_int_t)atomic_load(&p->logged_in),
+	    "failed", (json_int_t)atomic_load(&p->failures), "bans",
+	    (json_int_t)atomic_load(&p->bans), "refused", (json_int_t)atomic_load(&p->refused));
+}
+
 static json_t *status(struct master *m)
 {
 	struct shared_sums sums = shared_sum(m->shared);
@@ -454,11 +504,12 @@ static json_t *status(struct master *m)
 		if (atomic_load(&m->shared->slots[i].pid) > 0)
 			(void)json_array_append_new(
 			    workers, worker_status(&m->shared->slots[i], m->retired[i] != 0));
-	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "ok", 1,
+	return json_pack("{s:b,s:s,s:s,s:i,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:I,s:b,s:I}", "ok", 1,
 	    "program", "weir-proxy", "version", PACKAGE_VERSION, "pid", (int)getpid(), "workers",
 	    workers, "certificates", tls_store_status(m->certificates), "sessions",
 	    (json_int_t)sums.sessions, "sessions_total", (json_int_t)sums.sessions_total,
-	    "messages", (json_int_t)sums.messages, "refused", (json_int_t)sums.refused, "restarts",
+	    "messages", (json_int_t)sums.messages, "refused", (json_int_t)sums.refused, "logins",
+	    login_status(&m->shared->penalties), "restarts",
 	    (json_int_t)atomic_load(&m->shared->restarts), "stress",
 	    atomic_load(&m->shared->stressed) > 0, "memory_bytes", (json_int_t)sums.memory);
 }
@@ -585,7 +636,8 @@ static int master_init(struct master *m, struct err *e)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");
-	if (watch_signals(m, e) < 0 || places_new(m, &m->places, m->count, e) < 0)
+	if (watch_signals(m, e) < 0 || places_new(m, &m->places, m->count, e) < 0 ||
+	    make_sasl(m, p, &m->sasl, e) < 0)
 		return -1;
 	m->admin = admin_open(m->base, &p->control, on_control, m, e);
 	return m->admin != NULL ? 0 : -1;
@@ -593,6 +645,7 @@ static int master_init(struct master *m, struct err *e)
 
 static void master_free(struct master *m)
 {
+	sasl_service_stop(&m->sasl);
 	places_free(m->places, m->count);
 	admin_close(&m->admin, true);
 	for (size_t i = 0; i < COUNT(m->signals); i++)
@@ -643,6 +696,7 @@ int master_run(const char *path, struct settings *settings, bool foreground)
 		master_free(m);
 		return EXIT_FAILURE;
 	}
+	start_sasl(m);
 	for (size_t i = 0; i < m->count; i++)
 		start_worker(&m->places[i]);
 	log_listening(m);

@@ -51,7 +51,9 @@ static void look_again(struct stream *s)
 /* Is the read event where eof, pause and room want it? */
 static void watch(struct stream *s)
 {
-	bool room = s->handshake != NULL || (!s->eof && !s->paused && !s->full);
+	/* What was said in the clear goes before a handshake begins. */
+	bool room = s->handshake != NULL ? s->out.n == s->out_at
+					 : !s->eof && !s->paused && !s->full;
 	bool want = room && !s->dead && s->error == 0;
 
 	if (want == s->reading)
@@ -200,6 +202,13 @@ static bool keep_fresh(struct stream *s)
 	return true;
 }
 
+static void await_writable(struct stream *s)
+{
+	if (!s->waiting)
+		event_add(&s->writable, NULL);
+	s->waiting = true;
+}
+
 /* As recv. */
 static ssize_t receive(struct stream *s, void *into, size_t n)
 {
@@ -208,10 +217,8 @@ static ssize_t receive(struct stream *s, void *into, size_t n)
 	if (s->tls == NULL)
 		return recv(s->fd, into, n, 0);
 	got = stream_tls_read(s->tls, into, n);
-	if (stream_tls_wants_write(s->tls) && !s->waiting) {
-		s->waiting = true;
-		event_add(&s->writable, NULL);
-	}
+	if (stream_tls_wants_write(s->tls))
+		await_writable(s);
 	return got;
 }
 
@@ -265,6 +272,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (!s->reading)
+		return; /* woken by look_again or on_writable, and not wanted any more */
 	if (s->handshake != NULL) {
 		shake_hands(s);
 		return;
@@ -367,9 +376,8 @@ static void write_later(struct stream *s)
 	if (s->error != 0) {
 		watch(s);
 		event_active(&s->broken, EV_READ, 0);
-	} else if (!s->waiting) {
-		s->waiting = true;
-		event_add(&s->writable, NULL);
+	} else {
+		await_writable(s);
 	}
 }
 
@@ -403,19 +411,19 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->waiting = false;
-	if (s->tls != NULL) /* a handshake, or a read that had to say something first */
-		event_active(&s->readable, EV_READ, 0);
-	if (!owed)
+	if (owed && !write_out(s)) {
+		if (s->error != 0)
+			on_broken(s->fd, 0, s);
+		else
+			await_writable(s);
 		return;
-	if (write_out(s)) {
-		if (s->handshake == NULL)
-			(void)call(s, s->events->on_drained);
-	} else if (s->error != 0)
-		on_broken(s->fd, 0, s);
-	else {
-		s->waiting = true;
-		event_add(&s->writable, NULL);
 	}
+	if (s->tls != NULL) { /* a handshake, or a read that had to say something first */
+		watch(s);
+		event_active(&s->readable, EV_READ, 0);
+	}
+	if (owed && s->handshake == NULL)
+		(void)call(s, s->events->on_drained);
 }
 
 void stream_shut(struct stream *s)
@@ -450,8 +458,8 @@ bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s)
 	s->in_at = 0;
 	s->full = false;
 	watch(s);
-	/* A client speaks first; a server may have been spoken to already. */
-	event_active(&s->readable, EV_READ, 0);
+	if (!SSL_is_server(ssl))
+		event_active(&s->readable, EV_READ, 0); /* a client speaks first */
 	return true;
 }
 
@@ -460,8 +468,6 @@ static void shake_hands(struct stream *s)
 {
 	int rc;
 
-	if (s->out.n > s->out_at)
-		return; /* our answer to STARTTLS still leaves in the clear */
 	rc = stream_tls_handshake(s->tls);
 	if (rc < 0) {
 		fail(s, errno);
@@ -470,9 +476,8 @@ static void shake_hands(struct stream *s)
 		watch(s);
 		if (call(s, s->events->on_secured))
 			look_again(s);
-	} else if (stream_tls_wants_write(s->tls) && !s->waiting) {
-		s->waiting = true;
-		event_add(&s->writable, NULL);
+	} else if (stream_tls_wants_write(s->tls)) {
+		await_writable(s);
 	}
 }
 

@@ -12,6 +12,9 @@
 #include "proxy/smtp/session.h"
 #include "weir/log.h"
 
+/* How long whoever checks logins may take to say what he can, before clients are let in. */
+#define AUTH_SETTLE_MS 1000
+
 static void leave_if_empty(struct worker *w)
 {
 	if (w->leaving && w->count == 0)
@@ -194,7 +197,8 @@ static void take_signals(void)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-static int worker_init(struct worker *w, const struct worker_socket *sockets, size_t count)
+static int worker_init(
+    struct worker *w, const struct worker_socket *sockets, size_t count, const char *sasl_socket)
 {
 	struct err e;
 	struct timespec now;
@@ -224,6 +228,9 @@ static int worker_init(struct worker *w, const struct worker_socket *sockets, si
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}
+	if ((w->auths = auths_new(w->base, w->settings, sasl_socket)) == NULL)
+		return -1;
+	auths_settle(w->auths, AUTH_SETTLE_MS);
 	/* Mail goes on without names. */
 	if (w->settings->timeouts.client_name_s > 0 &&
 	    (w->names = names_new(w->base, w->settings, &e)) == NULL)
@@ -250,6 +257,7 @@ static void worker_clear(struct worker *w)
 	}
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
+	auths_free(&w->auths);
 	names_free(&w->names);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
@@ -264,7 +272,8 @@ static void worker_clear(struct worker *w)
 }
 
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls)
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
+    const char *sasl_socket)
 {
 	struct worker w = { .settings = &settings->proxy,
 		.shared = shared,
@@ -273,7 +282,7 @@ int worker_run(const struct settings *settings, struct shared *shared, int slot,
 		.certificates = tls->certificates,
 		.certificates_seen = atomic_load(&shared->certificates),
 		.tickets = tls->tickets };
-	int rc = worker_init(&w, sockets, count);
+	int rc = worker_init(&w, sockets, count, sasl_socket);
 
 	if (rc == 0)
 		event_base_dispatch(w.base);

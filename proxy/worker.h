@@ -10,6 +10,8 @@
 #include <sys/queue.h>
 
 #include "proxy/control/pressure.h"
+#include "proxy/auth/auths.h"
+#include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
 #include "proxy/tls/store.h"
 #include "proxy/tls/tickets.h"
@@ -26,6 +28,7 @@ struct worker {
 	int slot;
 	struct filters *filters;
 	struct upstream *upstream;
+	struct auths *auths;
 	struct names *names;                 /* NULL: clients' names are not looked up */
 	struct session_list sessions, ended; /* ended: to be freed when the loop comes round */
 	size_t count;
@@ -60,9 +63,11 @@ struct worker_tls {
 
 /* Run until told to stop; the sockets are closed when no more is accepted. Signals: SIGTERM and
  * SIGINT drain within drain_s; SIGUSR1 lets the sessions end by themselves (the next generation has
- * taken over). Returns the exit status. */
+ * taken over). sasl_socket: of the SASL process, "" where there is none. Returns the exit status.
+ */
 int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls);
+    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
+    const char *sasl_socket);
 
 /* Around the fork: hold back what a worker is told by signals, until worker_run has its handlers in
  * place. *were: the mask before; may be NULL. */

@@ -23,6 +23,8 @@ enum client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_ASK };
 struct listen_settings {
 	struct endpoint address;
 	char *name; /* `listener.name`, {daemon_name}; "" stands for the address */
+	char *auth; /* "off", "relay", "sasl", "dovecot:PATH" */
+	bool auth_plaintext, auth_required;
 	struct conf_networks proxy_from;   /* who must begin with a PROXY header */
 	struct conf_networks xclient_from; /* who may say XCLIENT */
 	int protocol_violations;           /* enum protocol_violations */
@@ -53,6 +55,7 @@ enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEN
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
+	bool pass_auth;           /* AUTH= of MAIL as an authenticated client gave it */
 	struct {
 		int64_t connections, idle_s, messages;
 	} keep;            /* of connections from one message to the next */
@@ -62,6 +65,8 @@ struct backend_settings {
 	char *tls_name;    /* in the certificate; "": the server's host */
 	char *ca;          /* PEM; "": the system's */
 };
+
+enum password_check { PASSWORD_CHECK_AUXPROP, PASSWORD_CHECK_SASLAUTHD };
 
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_NOTE };
 
@@ -82,6 +87,7 @@ struct proxy_settings {
 		int64_t transactions, recipients_overshoot;
 		int64_t aborted_bytes; /* 0: no limit */
 		int64_t memory_bytes;  /* of all workers */
+		int64_t auth_failures, auth_forget_s, auth_ban_s;
 	} limits;
 	struct {
 		int64_t probe_s; /* 0: servers are asked for their abilities at the start only */
@@ -90,6 +96,7 @@ struct proxy_settings {
 		int64_t min_data_rate; /* octets per second */
 		int64_t aborted_forget_s, memory_s;
 		int64_t session_s; /* 0: no limit */
+		int64_t auth_s, auth_delay_ms;
 		int64_t proxy_header_s;
 		int64_t client_name_s; /* 0: names are not looked up */
 		int64_t tls_handshake_s;
@@ -103,6 +110,18 @@ struct proxy_settings {
 		char *directory;
 		int64_t memory_bytes; /* of one message, before it goes to a file */
 	} spool;
+	struct {
+		struct conf_strs mechanisms;
+		char *realm, *service;
+		int password_check; /* enum password_check */
+		char *sasldb, *saslauthd;
+		int64_t processes;
+		struct {
+			char *introspection_url, *client_id, *client_secret_file, *login_claim,
+			    *ca_file;
+			int64_t timeout_s;
+		} oauth;
+	} sasl;
 	int bare_newline;                          /* enum bare_newline */
 	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
 	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */

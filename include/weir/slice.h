@@ -74,6 +74,8 @@ static inline bool ascii_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
 }
 
+/* Is every octet below 128? */
+bool slice_ascii(struct slice s);
 bool slice_eq(struct slice a, struct slice b);
 /* Equal when ASCII case is ignored. */
 bool slice_ieq(struct slice a, struct slice b);

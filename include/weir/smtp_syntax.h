@@ -36,6 +36,14 @@ int smtp_path_parse(struct slice argument, enum smtp_path_kind kind, struct smtp
 /* The ESMTP parameters in rest; a repeated keyword is an error. */
 int smtp_parameters_parse(
     struct slice rest, struct smtp_parameter v[SMTP_PARAMETERS_MAX], size_t *n, struct err *e);
+/* Values of parameters. SIZE (RFC 1870): one to twenty digits; *size is UINT64_MAX where they are
+ * more than that. NOTIFY (RFC 3461 4.1): NEVER, or some of SUCCESS, FAILURE, DELAY, each once.
+ * ORCPT (4.2): type ";" xtext, 500 octets; utf8: of a transaction with SMTPUTF8, where octets above
+ * 127 may stand (RFC 6533). ENVID (4.4): xtext of at most 100 printable characters. */
+int smtp_size_parse(struct slice value, uint64_t *size, struct err *e);
+bool smtp_notify_valid(struct slice value);
+bool smtp_orcpt_valid(struct slice value, bool utf8);
+bool smtp_envid_valid(struct slice value);
 /* A lone address, without brackets, as a configuration or a filter writes it; brackets are
  * tolerated. "" is the null reverse-path. */
 int smtp_address_parse(
@@ -50,5 +58,8 @@ bool smtp_helo_valid(struct slice name);
  * they are; an encoded NUL is an error (W09), and so is a text that does not fit. */
 int smtp_xtext_decode(struct slice xtext, struct buf *out, struct err *e);
 void smtp_xtext_encode(struct slice text, struct buf *out);
+/* xtext of one to max (below 1024) characters, none of them a control: it comes to stand in header
+ * fields, of notifications for one. */
+bool smtp_xtext_valid(struct slice xtext, size_t max);
 
 #endif

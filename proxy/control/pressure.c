@@ -12,19 +12,25 @@
 /* Stress ends so many percent below where it begins: it must not flicker. */
 #define SLACK 10
 
+static void lower(int64_t *limit, int64_t to)
+{
+	if (to < *limit)
+		*limit = to;
+}
+
 static struct patience patience(const struct proxy_settings *p, bool stressed)
 {
-	struct patience usual = { p->timeouts.command_s, p->timeouts.data_s, p->limits.errors_hard,
-		p->limits.junk_commands };
+	struct patience now = { p->timeouts.command_s, p->timeouts.data_s,
+		p->timeouts.tls_handshake_s, p->limits.errors_hard, p->limits.junk_commands };
 
 	if (!stressed)
-		return usual;
-#define LESS(a, b) ((a) < (b) ? (a) : (b))
-	return (struct patience){ LESS(usual.command_s, p->stress.command_s),
-		LESS(usual.data_s, p->stress.data_s),
-		LESS(usual.errors_hard, p->stress.errors_hard),
-		LESS(usual.junk_commands, p->stress.junk_commands) };
-#undef LESS
+		return now;
+	lower(&now.command_s, p->stress.command_s);
+	lower(&now.data_s, p->stress.data_s);
+	lower(&now.tls_handshake_s, p->stress.command_s);
+	lower(&now.errors_hard, p->stress.errors_hard);
+	lower(&now.junk_commands, p->stress.junk_commands);
+	return now;
 }
 
 /* By the limit of the process as it is now; at least 1. */

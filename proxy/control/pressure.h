@@ -11,7 +11,7 @@
 
 /* The limits that stress changes, as they are now. */
 struct patience {
-	int64_t command_s, data_s, errors_hard, junk_commands;
+	int64_t command_s, data_s, tls_handshake_s, errors_hard, junk_commands;
 };
 
 enum memory_state {

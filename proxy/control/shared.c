@@ -23,6 +23,7 @@ struct shared *shared_new(struct err *e)
 	}
 	if (getrandom(&s->key, sizeof(s->key), 0) != sizeof(s->key))
 		s->key = UINT64_C(0x9e3779b97f4a7c15);
+	penalties_init(&s->penalties);
 	s->decay.key = s->key;
 	return s;
 }

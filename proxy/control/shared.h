@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "proxy/control/penalties.h"
 #include "proxy/control/decay.h"
 
 #define SHARED_SLOTS   512 /* workers at once, two generations while a reload is under way */
@@ -34,6 +35,7 @@ struct shared {
 	_Atomic uint64_t restarts;
 	/* Of slots that were given back. */
 	_Atomic uint64_t sessions_total, messages, refused;
+	struct penalties penalties;
 	struct decay decay;
 	struct shared_slot slots[SHARED_SLOTS];
 };

@@ -427,6 +427,10 @@ static const struct chain_answer *known(struct filter_session *fs, enum filter_e
 		return &answer_continue;
 	if (event == FILTER_MAIL)
 		return NULL;
+	/* Between two chunks of BDAT: libmilter takes no UNKNOWN there, and content is under way.
+	 */
+	if (event == FILTER_UNKNOWN && fs->talk.position == AT_CONTENT)
+		return &answer_continue;
 	if (event == FILTER_CONNECT || event == FILTER_HELO || event == FILTER_UNKNOWN)
 		return fs->talk.connection == NULL ? &answer_continue : NULL;
 	if (fs->failed)

@@ -18,7 +18,8 @@ static const struct stage_macros {
 	    "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer} {cert_fp} {verify} "
 	    "{tls_sni}" },
 	[MILTER_STAGE_MAIL] = { MILTER_MAIL,
-	    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer} "
+	    "i {auth_type} {auth_authen} {auth_author} {mt_priority} {mail_addr} {mail_host} "
+	    "{mail_mailer} "
 	    "{weir_findings} {weir_unique_id}" },
 	[MILTER_STAGE_RCPT] = { MILTER_RCPT, "i {rcpt_addr} {rcpt_host} {rcpt_mailer}" },
 	[MILTER_STAGE_DATA] = { MILTER_DATA, "i" },

@@ -188,7 +188,11 @@ static int listener_init(struct listener *l, struct worker *w, const struct work
 	if (getsockname(from->fd, (struct sockaddr *)&ss, &n) == 0)
 		a = address_of((const struct sockaddr *)&ss);
 	*l = (struct listener){
-		.worker = w, .settings = from->settings, .fd = from->fd, .port = a.port
+		.worker = w,
+		.settings = from->settings,
+		.auth = auths_provider(w->auths, from->settings),
+		.fd = from->fd,
+		.port = a.port,
 	};
 	(void)address_text(&a, l->address);
 	l->readable = event_new(w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);

@@ -15,6 +15,7 @@ TAILQ_HEAD(proxy_waiting, proxy_wait);
 struct listener {
 	struct worker *worker;
 	const struct listen_settings *settings;
+	struct auth_provider *auth;     /* who checks logins; NULL: AUTH is off */
 	char address[ADDRESS_TEXT_MAX]; /* of ours, without port: {daemon_addr} */
 	uint16_t port;
 	int fd;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "chunk.h"
 #include "identity.h"
 #include "intake.h"
 
@@ -7,11 +8,9 @@
 
 /* One sequence of chunks: from its first BDAT to LAST, or to what breaks it off. */
 struct bdat {
-	uint64_t size, left; /* octets of the chunk in hand, and those still to come */
-	uint64_t announced;  /* octets of all chunks so far */
-	bool last;           /* the chunk in hand is */
-	bool failed;         /* there is no transaction: the rest is read and thrown away (W61) */
-	char *held;          /* the reply that refuses the chunk in hand; NULL: there is none */
+	struct chunk_reader chunk;
+	bool failed; /* there is no transaction: the rest is read and thrown away (W61) */
+	char *held;  /* the reply that refuses the chunk in hand; NULL: there is none */
 	int64_t begun_ms, last_ms; /* of throwing away: when this chunk began, when octets came */
 };
 
@@ -134,7 +133,7 @@ static bool too_big(const struct session *s, const struct bdat *b)
 {
 	uint64_t limit = s->message_max;
 
-	return b->size > limit || intake_bytes(s->intake) > limit - b->size;
+	return b->chunk.size > limit || intake_bytes(s->intake) > limit - b->chunk.size;
 }
 
 static void take_chunk(struct session *s)
@@ -147,7 +146,7 @@ static void take_chunk(struct session *s)
 		refuse(s, 554, "5.5.1", "No valid recipients");
 	else if (s->state != SESSION_RCPT && s->state != SESSION_BDAT)
 		refuse(s, 503, "5.5.1", "MAIL and RCPT must come first");
-	else if (b->size == 0 && !b->last)
+	else if (b->chunk.size == 0 && !b->chunk.last)
 		refuse(s, 551, "5.7.1", "A chunk without octets can only be the last"); /* W62 */
 	else if (too_big(s, b))
 		refuse(s, 552, "5.3.4", "Message too big"); /* W63 */
@@ -157,51 +156,29 @@ static void take_chunk(struct session *s)
 		s->state = SESSION_CHUNK;
 }
 
-/* RFC 3030 2: chunk-size [SP end-marker]. */
-static bool parse(struct slice argument, uint64_t *size, bool *last)
-{
-	struct slice digits = slice_cut(&argument, ' ');
-
-	argument = slice_trim(argument);
-	*last = slice_ieq(argument, SLICE("LAST"));
-	return (*last || argument.n == 0) && slice_number(digits, UINT64_MAX / 4, size) == 0;
-}
-
-/* No more than half a message beyond the limit is read to be thrown away (W63). */
-static bool too_much(const struct session *s, const struct bdat *b, uint64_t size)
-{
-	uint64_t limit = s->message_max;
-
-	return size > limit + limit / 2 || b->announced > limit + limit / 2 - size;
-}
-
 /* Where the size is not known, or the octets are too many to be read, there is no way to go on:
  * what follows is content, and must not be taken for commands (W60). */
 void command_bdat(struct session *s, struct slice argument)
 {
-	uint64_t size;
-	bool last;
-
 	if (!(s->offered & EXTENSION_CHUNKING)) {
 		session_say(s, SLICE("521 5.5.1 BDAT is not offered\r\n"));
-		return;
-	}
-	if (!parse(argument, &size, &last)) {
-		session_say(s, SLICE("521 5.5.4 Syntax: BDAT size [LAST]\r\n"));
 		return;
 	}
 	if (s->bdat == NULL && (s->bdat = calloc(1, sizeof(*s->bdat))) == NULL) {
 		session_bye(s, SLICE("421 4.3.0 Out of memory\r\n"));
 		return;
 	}
-	if (too_much(s, s->bdat, size)) {
+	switch (chunk_begin(&s->bdat->chunk, argument, s->message_max)) {
+	case CHUNK_GOOD:
+		take_chunk(s);
+		break;
+	case CHUNK_MALFORMED:
+		session_say(s, SLICE("521 5.5.4 Syntax: BDAT size [LAST]\r\n"));
+		break;
+	case CHUNK_TOO_MUCH:
 		session_bye(s, SLICE("552 5.3.4 Message too big\r\n"));
-		return;
+		break;
 	}
-	s->bdat->size = s->bdat->left = size;
-	s->bdat->announced += size;
-	s->bdat->last = last;
-	take_chunk(s);
 }
 
 /* ---- the octets --------------------------------------------------------------------------- */
@@ -214,14 +191,14 @@ static void end_discarded(struct session *s)
 	bool good = b->held != NULL
 	    ? bytes_add(out, slice_z(b->held))
 	    : bytes_addf(out, "551 5.5.0 %llu octets thrown away after an error\r\n",
-		  (unsigned long long)b->size);
+		  (unsigned long long)b->chunk.size);
 
 	free(b->held);
 	b->held = NULL;
 	s->owing = true;
 	s->closing |= !good;
-	s->state = b->last ? SESSION_READY : SESSION_BDAT;
-	if (b->last)
+	s->state = b->chunk.last ? SESSION_READY : SESSION_BDAT;
+	if (b->chunk.last)
 		bdat_forget(s);
 }
 
@@ -245,7 +222,7 @@ static void end_chunk(struct session *s)
 
 	if (b->failed) {
 		end_discarded(s);
-	} else if (b->last) {
+	} else if (b->chunk.last) {
 		bdat_forget(s);
 		s->state = SESSION_DATA; /* all of it was read */
 		data_end(s);
@@ -254,7 +231,7 @@ static void end_chunk(struct session *s)
 	} else {
 		/* No word of a delivery (W68). */
 		(void)bytes_addf(stream_output(s->stream), "250 2.0.0 %llu octets received\r\n",
-		    (unsigned long long)b->size);
+		    (unsigned long long)b->chunk.size);
 		s->owing = true;
 		s->closing |= stream_output(s->stream)->failed;
 		s->state = SESSION_BDAT;
@@ -266,14 +243,13 @@ bool bdat_input(struct session *s)
 	struct bdat *b = s->bdat;
 	struct slice in = stream_input(s->stream);
 
-	if (b->left == 0) {
+	if (b->chunk.left == 0) {
 		end_chunk(s);
 		return true;
 	}
 	if (in.n == 0 || (!b->failed && (data_filters_behind(s) || memory_waits(s))))
 		return false;
-	if (in.n > b->left)
-		in.n = (size_t)b->left;
+	in = chunk_octets(&b->chunk, in);
 	s->waiting = false;
 	b->last_ms = clock_ms();
 	if (!b->failed && intake_add(s, in) < 0) {
@@ -281,7 +257,7 @@ bool bdat_input(struct session *s)
 		return false;
 	}
 	stream_take(s->stream, in.n);
-	b->left -= in.n;
+	chunk_take(&b->chunk, in.n);
 	return true;
 }
 
@@ -298,6 +274,7 @@ int64_t bdat_deadline(const struct session *s)
 	if (s->state == SESSION_BDAT)
 		return s->since_ms + p->command_s * 1000;
 	silence = b->last_ms + p->data_s * 1000;
-	whole = b->begun_ms + p->data_s * 1000 + (int64_t)((b->size - b->left) * 1000 / rate);
+	whole = b->begun_ms + p->data_s * 1000 +
+	    (int64_t)((b->chunk.size - b->chunk.left) * 1000 / rate);
 	return silence < whole ? silence : whole;
 }

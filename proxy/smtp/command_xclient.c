@@ -4,6 +4,7 @@
 
 #include "identity.h"
 #include "proxy/listen/front.h"
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 #include "xclient.h"
 
@@ -89,6 +90,7 @@ static void begin_anew(struct session *s)
 {
 	bdat_forget(s);
 	chain_free(&s->chain);
+	auth_drop(s);
 	free(s->refusal);
 	free(s->helo);
 	s->refusal = NULL;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "weir/log.h"
@@ -151,10 +152,18 @@ static void command_help(struct session *s, struct slice argument)
 	session_say(s, SLICE("214 2.0.0 See RFC 5321\r\n"));
 }
 
+/* RFC 6531 3.7.4.2: the parameter stands behind the text, and says that the answer may be UTF-8. */
 static void command_vrfy(struct session *s, struct slice argument)
 {
-	if (slice_trim(argument).n == 0)
+	struct slice text = slice_trim(argument);
+	bool utf8 = slice_iends(text, SLICE(" SMTPUTF8"));
+
+	if (text.n == 0)
 		session_say(s, SLICE("501 5.5.4 An address must follow\r\n"));
+	else if (utf8 && !(s->offered & EXTENSION_SMTPUTF8))
+		session_say(s, SLICE("555 5.5.4 SMTPUTF8 is not offered\r\n"));
+	else if (!utf8 && !slice_ascii(text))
+		session_say(s, SLICE("553 5.6.7 A UTF-8 address needs SMTPUTF8\r\n"));
 	else
 		session_say(s, SLICE("252 2.5.0 Cannot verify, but will take mail and try\r\n"));
 }
@@ -194,7 +203,7 @@ static const struct command {
 	{ SLICE("TURN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("ETRN"), ANY, LAST | JUNK, command_off },
 	{ SLICE("STARTTLS"), ANY, LAST | JUNK | PRE_TLS, command_starttls },
-	{ SLICE("AUTH"), ANY, LAST, command_off },
+	{ SLICE("AUTH"), ANY, LAST, command_auth },
 	{ SLICE("BDAT"), ANY, PRE_TLS, command_bdat },
 	{ SLICE("XCLIENT"), ANY, PRE_TLS, command_xclient },
 };

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "proxy/tls/facts.h"
+#include "proxy/upstream/parameters.h"
 #include "weir/log.h"
+#include "weir/smtp_syntax.h"
 
 bool session_filtered(const struct session *s)
 {
@@ -86,9 +89,27 @@ void filters_tls(struct session *s)
 	tell_certificate(s, f.verify);
 }
 
+/* Who logged in, and what he says of the message. {auth_author} is MAIL's AUTH parameter, as
+ * Postfix and Sendmail have it. */
+static void filters_login(struct session *s)
+{
+	char text[512] = "";
+	struct buf author = BUF_ON(text);
+	struct slice xtext = parameters_value(s->mail.parameters, SLICE("AUTH"));
+	bool named = xtext.p != NULL && !slice_eq(xtext, SLICE("<>")) &&
+	    smtp_xtext_decode(xtext, &author, NULL) == 0;
+
+	chain_macro(s->chain, "{auth_type}", auth_mechanism(s));
+	chain_macro(s->chain, "{auth_authen}", slice_z(auth_login(s)));
+	chain_macro(s->chain, "{auth_author}", named ? buf_slice(&author) : slice_z(NULL));
+	chain_macro(
+	    s->chain, "{mt_priority}", parameters_value(s->mail.parameters, SLICE("MT-PRIORITY")));
+}
+
 void filters_transaction(struct session *s, struct slice domain)
 {
 	chain_macro(s->chain, "i", slice_z(s->mail.id));
+	filters_login(s);
 	chain_macro(s->chain, "{mail_host}", domain);
 	chain_macro(s->chain, "{mail_mailer}", SLICE("esmtp"));
 	filters_findings(s);

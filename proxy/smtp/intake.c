@@ -9,6 +9,7 @@
 
 #include "proxy/listen/front.h"
 #include "proxy/received.h"
+#include "proxy/smtp/auth.h"
 #include "weir/log.h"
 #include "weir/smtp_data.h"
 
@@ -168,6 +169,7 @@ static void add_received(struct session *s)
 		.tls_in_front = s->front != NULL && s->front->tls,
 		.when = time(NULL) };
 
+	r.authenticated = auth_good(s);
 	if (s->secured) {
 		facts = tls_facts_of(stream_ssl(s->stream));
 		r.tls = &facts;

@@ -2,6 +2,7 @@
 
 #include "session.h"
 
+#include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -10,11 +11,9 @@ static const char *check_size(struct session *s, struct slice value)
 {
 	uint64_t size;
 
-	if (slice_number(value, UINT64_MAX / 2, &size) < 0)
+	if (smtp_size_parse(value, &size, NULL) < 0)
 		return "501 5.5.4 SIZE wants a number\r\n";
-	if (size > s->message_max)
-		return "552 5.3.4 Message too big\r\n";
-	return NULL;
+	return size > s->message_max ? "552 5.3.4 Message too big\r\n" : NULL;
 }
 
 static const char *check_body(struct session *s, struct slice value)
@@ -44,47 +43,44 @@ static const char *check_ret(struct session *s, struct slice value)
 	    : "501 5.5.4 RET is FULL or HDRS\r\n";
 }
 
-/* xtext, without an encoded NUL (W09), decoded no longer than RFC 3461 4.2 and 4.4 allow. */
-static bool is_xtext(struct slice value)
-{
-	char text[512];
-	struct buf b = BUF_ON(text);
-
-	text[0] = '\0';
-	return value.n > 0 && smtp_xtext_decode(value, &b, NULL) == 0 && !b.cut;
-}
-
 static const char *check_envid(struct session *s, struct slice value)
 {
 	(void)s;
-	return value.n <= 100 && is_xtext(value) ? NULL : "501 5.5.4 ENVID wants xtext\r\n";
+	return smtp_envid_valid(value) ? NULL : "501 5.5.4 ENVID wants xtext\r\n";
 }
 
 static const char *check_notify(struct session *s, struct slice value)
 {
-	bool never = slice_ieq(value, SLICE("NEVER"));
-
 	(void)s;
-	if (never)
-		return NULL;
-	do {
-		struct slice word = slice_cut(&value, ',');
-
-		if (!slice_ieq(word, SLICE("SUCCESS")) && !slice_ieq(word, SLICE("FAILURE")) &&
-		    !slice_ieq(word, SLICE("DELAY")))
-			return "501 5.5.4 NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY\r\n";
-	} while (value.n > 0);
-	return NULL;
+	return smtp_notify_valid(value)
+	    ? NULL
+	    : "501 5.5.4 NOTIFY is NEVER, or of SUCCESS, FAILURE, DELAY\r\n";
 }
 
 static const char *check_orcpt(struct session *s, struct slice value)
 {
-	struct slice type = slice_cut(&value, ';');
+	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
+}
+
+/* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
+ * trusted_value. */
+static const char *check_auth(struct session *s, struct slice value)
+{
+	if (!auth_offered(s))
+		return "555 5.5.4 AUTH is not offered\r\n";
+	return value.n <= 500 && is_xtext(value) ? NULL : "501 5.5.4 AUTH wants xtext or <>\r\n";
+}
+
+/* RFC 6710 9: -9 to 9, without a plus and without zeros in front. */
+static const char *check_priority(struct session *s, struct slice value)
+{
+	bool minus = value.n == 2 && value.p[0] == '-';
+	char digit = value.n > 0 ? value.p[value.n - 1] : '\0';
 
 	(void)s;
-	return type.n > 0 && value.n <= 500 && is_xtext(value)
+	return ascii_digit(digit) && (minus ? digit != '0' : value.n == 1)
 	    ? NULL
-	    : "501 5.5.4 ORCPT wants type;xtext\r\n";
+	    : "501 5.5.4 MT-PRIORITY is -9 to 9\r\n";
 }
 
 /* needs: the extension without which the parameter is unknown; 0: it speaks for itself. */
@@ -100,6 +96,8 @@ static const struct parameter {
 	{ SLICE("RET"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_ret },
 	{ SLICE("ENVID"), SMTP_REVERSE_PATH, EXTENSION_DSN, check_envid },
 	{ SLICE("REQUIRETLS"), SMTP_REVERSE_PATH, 0, starttls_check_requiretls },
+	{ SLICE("AUTH"), SMTP_REVERSE_PATH, 0, check_auth },
+	{ SLICE("MT-PRIORITY"), SMTP_REVERSE_PATH, EXTENSION_MT_PRIORITY, check_priority },
 	{ SLICE("NOTIFY"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_notify },
 	{ SLICE("ORCPT"), SMTP_FORWARD_PATH, EXTENSION_DSN, check_orcpt },
 };
@@ -115,6 +113,12 @@ static const char *check_parameter(
 			return p->check(s, given->value);
 	}
 	return "555 5.5.4 Parameter not recognised\r\n";
+}
+
+static struct slice trusted_value(const struct session *s, const struct smtp_parameter *given)
+{
+	return slice_ieq(given->keyword, SLICE("AUTH")) && !auth_good(s) ? SLICE("<>")
+									 : given->value;
 }
 
 /* Path and parameters of one command. False when it was refused. text: the parameters, one blank
@@ -154,7 +158,7 @@ static bool parse(struct session *s, struct slice argument, struct slice word,
 		buf_add(text, given[i].keyword);
 		if (given[i].value.p != NULL) {
 			buf_addc(text, '=');
-			buf_add(text, given[i].value);
+			buf_add(text, trusted_value(s, &given[i]));
 		}
 	}
 	if (path->utf8 && !s->utf8) {
@@ -211,6 +215,8 @@ static bool may_begin(struct session *s)
 {
 	if (s->state != SESSION_READY)
 		session_say(s, SLICE("503 5.5.1 A transaction is under way\r\n"));
+	else if (auth_needed(s))
+		session_say(s, SLICE("530 5.7.0 Log in first\r\n"));
 	else if (s->refusal != NULL)
 		(void)filters_refused(s, s->refusal);
 	else if (s->transactions >= (unsigned)s->settings->limits.transactions)

@@ -3,6 +3,8 @@
 #include "session.h"
 #include "xclient.h"
 
+#include "proxy/smtp/auth.h"
+
 /* ---- the backends' abilities -------------------------------------------------------------- */
 
 /* Taken once in a session: what was promised is not taken back because a probe came in between. Of
@@ -12,8 +14,10 @@ static void freeze(struct session *s)
 	struct abilities *a = &s->upstream;
 
 	*a = upstream_abilities(s->worker->upstream);
-	if (!a->known)
+	if (!a->known) {
 		a->extensions = EXTENSION_8BITMIME;
+		a->mechanisms = 0;
+	}
 	s->message_max = (uint64_t)s->settings->limits.message_bytes;
 	if (a->size > 0 && a->size < s->message_max)
 		s->message_max = a->size;
@@ -29,6 +33,12 @@ static void value_limits(const struct session *s, struct bytes *out)
 {
 	(void)bytes_addf(out, " MAILMAX=%lld RCPTMAX=%lld",
 	    (long long)s->settings->limits.transactions, (long long)s->settings->limits.recipients);
+}
+
+/* RFC 6531 3.1: SMTPUTF8 is nothing without it. */
+static bool with_8bitmime(const struct session *s)
+{
+	return (s->upstream.extensions & EXTENSION_8BITMIME) != 0;
 }
 
 /* Whatever the backends can do: chunks become one message before it goes on. */
@@ -72,9 +82,11 @@ static const struct offer {
 	{ SLICE("8BITMIME"), EXTENSION_8BITMIME, NULL, NULL },
 	{ SLICE("DSN"), EXTENSION_DSN, NULL, NULL },
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING, with_chunking, NULL },
-	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, NULL, NULL },
+	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8, with_8bitmime, NULL },
 	{ SLICE("ENHANCEDSTATUSCODES"), 0, NULL, NULL },
 	{ SLICE("LIMITS"), 0, NULL, value_limits },
+	{ SLICE("AUTH"), 0, auth_offered, auth_offer },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY, auth_good, NULL },
 	{ SLICE("XCLIENT"), 0, when_xclient, value_xclient },
 	{ SLICE("STARTTLS"), 0, starttls_offered, NULL },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS, under_tls, NULL },

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "proxy/smtp/auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "proxy/listen/front.h"
@@ -133,6 +134,7 @@ void session_end(struct session *s)
 	if (s->dead)
 		return;
 	transaction_abort(s);
+	auth_drop(s);
 	s->dead = true;
 	memory_count(s);
 	identity_forget(s);
@@ -184,11 +186,6 @@ bool session_has_input(const struct session *s)
 	return stream_input(s->stream).n > 0;
 }
 
-bool session_tls_hello(struct slice in)
-{
-	return in.n >= 2 && in.p[0] == 0x16 && in.p[1] == 0x03;
-}
-
 /* W47. True when the session must wait or end. */
 static bool punish(struct session *s)
 {
@@ -206,49 +203,16 @@ static bool punish(struct session *s)
 	return true;
 }
 
-static void bad_line(struct session *s, enum line_status why)
-{
-	static const struct {
-		enum found what;
-		struct slice reply;
-	} replies[] = {
-		[LINE_LONG] = { FOUND_LONG_COMMAND, SLICE("500 5.5.2 Command line too long\r\n") },
-		[LINE_BARE] = { FOUND_BARE_NEWLINE,
-		    SLICE("500 5.5.2 Lines must end with CR LF\r\n") },
-		[LINE_NUL] = { FOUND_NUL, SLICE("500 5.5.2 NUL in a command\r\n") },
-		[LINE_FLOOD] = { FOUND_LONG_COMMAND,
-		    SLICE("421 4.7.0 Command line without end\r\n") },
-	};
-
-	found(s, replies[why].what);
-	if (why == LINE_BARE && s->bare_newline == BARE_NEWLINE_REJECT)
-		session_bye(s, SLICE("550 5.5.2 Lines must end with CR LF\r\n"));
-	else
-		session_say(s, replies[why].reply);
-}
-
-/* The client begins with what is no SMTP: TLS, or a PROXY header that we take from others only. */
-static bool foreign_start(struct session *s, struct slice in)
-{
-	if (session_tls_hello(in))
-		session_bye(s, SLICE("501 5.5.1 This port does not speak TLS from the start\r\n"));
-	else if (slice_starts(in, PROXY_SIGNATURE_2))
-		session_bye(s, SLICE("221 2.7.0 I speak SMTP only\r\n"));
-	else
-		return false;
-	found(s, FOUND_FOREIGN);
-	return true;
-}
-
 static bool read_command(struct session *s)
 {
 	struct slice in = stream_input(s->stream), line = { 0 };
 	size_t used;
 	enum line_status status;
 
-	if (s->state == SESSION_START && foreign_start(s, in))
+	if (s->state == SESSION_START && input_foreign(s, in))
 		return false;
-	status = line_read(&s->reader, in, (size_t)s->settings->limits.command_bytes, &line, &used);
+	status = line_read(&s->reader, in,
+	    auth_line_max(s, in, (size_t)s->settings->limits.command_bytes), &line, &used);
 	stream_take(s->stream, used);
 	if (status == LINE_MORE)
 		return used > 0 && session_has_input(s);
@@ -257,10 +221,12 @@ static bool read_command(struct session *s)
 		found(s, FOUND_BARE_NEWLINE);
 		s->bare_newlines++;
 	}
-	if (status == LINE_GOOD)
+	if (status == LINE_GOOD && auth_expected(s))
+		auth_line(s, line);
+	else if (status == LINE_GOOD)
 		command_run(s, line);
-	else
-		bad_line(s, status);
+	else if (!auth_bad_line(s, in, status))
+		input_bad_line(s, status);
 	return true;
 }
 
@@ -438,10 +404,12 @@ void session_greet(struct session *s)
 	ssize_t n = stream_peek(s->stream, early, sizeof(early));
 
 	s->busy = false;
-	if (n > 0 && foreign_start(s, slice_of(early, (size_t)n)))
+	if (n > 0 && input_foreign(s, slice_of(early, (size_t)n)))
 		;
 	else if (n > 0 && found_violation(s, FOUND_EARLY_TALK))
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
+	else if (s->listener->settings->auth_required && auth_banned(s))
+		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
 	else if (!aborts_refuse(s))
 		session_greeting(s);
 	settle(s);

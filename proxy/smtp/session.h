@@ -29,6 +29,7 @@ enum session_state {
 };
 
 struct intake;
+struct login;
 struct front;
 struct client_name;
 struct name_query;
@@ -60,8 +61,9 @@ struct session {
 	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
-	bool esmtp;      /* EHLO, not HELO */
-	bool introduced; /* the filters know of the connection */
+	bool esmtp;          /* EHLO, not HELO */
+	struct login *login; /* auth.c's; NULL before AUTH was said */
+	bool introduced;     /* the filters know of the connection */
 	bool busy, processing, closing, lingering, gone, dead;
 	bool secured;  /* the TLS handshake is done */
 	bool tls_told; /* ... and the filters know of it */
@@ -116,8 +118,6 @@ void session_arm(struct session *s, int64_t at_ms);
 /* ... at the latest: where it runs out before, it stays as it is. */
 void session_arm_by(struct session *s, int64_t at_ms);
 bool session_has_input(const struct session *s);
-/* The client speaks no SMTP: is what he sent the start of TLS? */
-bool session_tls_hello(struct slice in);
 
 /* The greeting, or the refusal of a client that did not wait for it. */
 void session_greet(struct session *s);
@@ -134,6 +134,12 @@ void starttls_failed(struct session *s, const char *error);
 void command_starttls(struct session *s, struct slice argument);
 /* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
 const char *starttls_check_requiretls(struct session *s, struct slice value);
+
+/* bad_input.c: the reply to a line that is none. */
+void input_bad_line(struct session *s, enum line_status why);
+/* The client begins with what is no SMTP: TLS, or a PROXY header that we take from others only.
+ * True when he was told, and goes. */
+bool input_foreign(struct session *s, struct slice in);
 
 /* commands.c: one command line. */
 void command_run(struct session *s, struct slice line);

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "proxy/smtp/auth.h"
 #include "proxy/listen/front.h"
 #include "proxy/tls/facts.h"
 #include "weir/log.h"
@@ -44,7 +45,7 @@ bool starttls_begin(struct session *s)
 		return false;
 	SSL_set_accept_state(ssl);
 	s->busy = true;
-	return stream_tls_start(s->stream, ssl, s->settings->timeouts.tls_handshake_s);
+	return stream_tls_start(s->stream, ssl, s->worker->pressure.patience.tls_handshake_s);
 }
 
 /* What waits behind STARTTLS was an offence before we came here (W20): command_run closes. */
@@ -82,6 +83,7 @@ const char *starttls_check_requiretls(struct session *s, struct slice value)
  * connection does: for them it is the same (W28). */
 static void forget(struct session *s)
 {
+	auth_drop(s);
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = s->utf8 = false;

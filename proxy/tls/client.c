@@ -48,6 +48,9 @@ struct tls_client *tls_client_new(const struct backend_settings *b, struct err *
 	}
 	c->verify = b->tls == BACKEND_TLS_VERIFY;
 	tls_policy_common(c->ctx);
+	/* Any encryption is better than none, which is the alternative. */
+	if (b->tls == BACKEND_TLS_MAY)
+		SSL_CTX_set_security_level(c->ctx, 0);
 	SSL_CTX_set_verify(c->ctx, c->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	(void)SSL_CTX_set_session_cache_mode(
 	    c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

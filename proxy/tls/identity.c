@@ -3,15 +3,17 @@
 #include "identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
+#include <unistd.h>
 
 #include "words.h"
 
 /* A chain with more certificates is no chain. */
 #define CHAIN_MAX 16
+#define PEM_MAX   1048576
 
 /* A daemon has nobody to ask: a key with a pass phrase is an error at once. */
 static int no_pass_phrase(char *into, int n, int writing, void *arg)
@@ -23,13 +25,63 @@ static int no_pass_phrase(char *into, int n, int writing, void *arg)
 	return -1;
 }
 
-static FILE *open_file(const char *path, struct err *e)
-{
-	FILE *f = fopen(path, "re");
+/* A whole file, which may hold a key: no buffer of it stays behind. */
+struct pem {
+	char *p;
+	size_t n;
+	BIO *bio;
+};
 
-	if (f == NULL)
+static void pem_close(struct pem *f)
+{
+	BIO_free(f->bio);
+	OPENSSL_clear_free(f->p, f->n);
+	*f = (struct pem){ 0 };
+}
+
+static int fill(struct pem *f, int fd)
+{
+	size_t n = 0;
+
+	while (n < f->n) {
+		ssize_t some = read(fd, f->p + n, f->n - n);
+
+		if (some < 0 && errno == EINTR)
+			continue;
+		if (some <= 0)
+			return -1;
+		n += (size_t)some;
+	}
+	return 0;
+}
+
+static int pem_open(const char *path, struct pem *f, struct err *e)
+{
+	/* A named pipe in the place of a file must not hold us. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = -1;
+	struct stat st;
+
+	*f = (struct pem){ 0 };
+	if (fd < 0 || fstat(fd, &st) < 0)
 		err_set(e, "%s: %s", path, strerror(errno));
-	return f;
+	else if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX)
+		err_set(e, "%s: no file of at most %d octets", path, PEM_MAX);
+	else if ((f->p = OPENSSL_malloc((size_t)st.st_size + 1)) == NULL)
+		err_set(e, "out of memory");
+	else {
+		f->n = (size_t)st.st_size;
+		if (fill(f, fd) < 0)
+			err_set(e, "%s: changes while it is read", path);
+		else if ((f->bio = BIO_new_mem_buf(f->p, (int)f->n)) == NULL)
+			err_set(e, "out of memory");
+		else
+			rc = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		pem_close(f);
+	return rc;
 }
 
 static bool no_more_pem(void)
@@ -39,11 +91,11 @@ static bool no_more_pem(void)
 	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
-static int read_rest(FILE *f, const char *path, STACK_OF(X509) * chain, struct err *e)
+static int read_rest(BIO *f, const char *path, STACK_OF(X509) * chain, struct err *e)
 {
 	X509 *one;
 
-	while ((one = PEM_read_X509(f, NULL, no_pass_phrase, NULL)) != NULL) {
+	while ((one = PEM_read_bio_X509(f, NULL, no_pass_phrase, NULL)) != NULL) {
 		if (sk_X509_num(chain) >= CHAIN_MAX || sk_X509_push(chain, one) == 0) {
 			X509_free(one);
 			return err_set(e, "%s: more than %d certificates", path, CHAIN_MAX);
@@ -57,34 +109,31 @@ static int read_rest(FILE *f, const char *path, STACK_OF(X509) * chain, struct e
 
 static int read_chain(const char *path, struct tls_identity *id, struct err *e)
 {
-	FILE *f = open_file(path, e);
+	struct pem f;
 	int rc = -1;
 
-	if (f == NULL)
+	if (pem_open(path, &f, e) < 0)
 		return -1;
 	ERR_clear_error();
-	if ((id->certificate = PEM_read_X509_AUX(f, NULL, no_pass_phrase, NULL)) == NULL)
+	if ((id->certificate = PEM_read_bio_X509_AUX(f.bio, NULL, no_pass_phrase, NULL)) == NULL)
 		err_set(
 		    e, "%s: %s", path, no_more_pem() ? "holds no certificate in PEM" : tls_words());
 	else if ((id->chain = sk_X509_new_null()) == NULL)
 		err_set(e, "out of memory");
 	else
-		rc = read_rest(f, path, id->chain, e);
-	(void)fclose(f);
+		rc = read_rest(f.bio, path, id->chain, e);
+	pem_close(&f);
 	return rc;
 }
 
 static int read_key(const char *path, struct tls_identity *id, struct err *e)
 {
-	FILE *f = open_file(path, e);
+	struct pem f;
 
-	if (f == NULL)
+	if (pem_open(path, &f, e) < 0)
 		return -1;
-	ERR_clear_error();
-	/* The buffer of stdio held the key as well. */
-	(void)setvbuf(f, NULL, _IONBF, 0);
-	id->key = PEM_read_PrivateKey(f, NULL, no_pass_phrase, NULL);
-	(void)fclose(f);
+	id->key = PEM_read_bio_PrivateKey(f.bio, NULL, no_pass_phrase, NULL);
+	pem_close(&f);
 	ERR_clear_error();
 	if (id->key == NULL)
 		return err_set(e, "%s: holds no private key in PEM without a pass phrase", path);
@@ -207,7 +256,7 @@ struct tls_stamp tls_stamp_of(const char *path)
 	if (stat(path, &st) < 0)
 		return (struct tls_stamp){ .there = false };
 	return (struct tls_stamp){
-		.changed = st.st_mtim, .size = st.st_size, .inode = st.st_ino, .there = true
+		.changed = st.st_ctim, .size = st.st_size, .inode = st.st_ino, .there = true
 	};
 }
 

@@ -22,7 +22,7 @@ struct tls_identity {
 
 /* One file as it was when it was read: whether it is still the same. */
 struct tls_stamp {
-	struct timespec changed; /* mtime */
+	struct timespec changed; /* ctime: other rights are a change, too */
 	off_t size;
 	ino_t inode;
 	bool there;

@@ -234,8 +234,7 @@ static bool reload_entry(struct tls_entry *e, struct tls_identity *id, bool say)
 	if (tls_identity_load(&e->files, &fresh, &part, &why) < 0) {
 		e->refused = true;
 		e->why = slice_dup(slice_z(why.text));
-		if (say)
-			log_kept(e, why.text);
+		log_kept(e, why.text);
 		return false;
 	}
 	e->refused = false;

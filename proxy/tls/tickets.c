@@ -2,12 +2,12 @@
 
 #include "tickets.h"
 
-#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,14 +39,18 @@ static uint64_t present(void)
 static void derive(const unsigned char secret[32], const char *what, const unsigned char *label,
     unsigned char out[32])
 {
-	unsigned char text[16 + TICKET_LABEL] = { 0 };
+	struct {
+		char what[16];
+		unsigned char label[TICKET_LABEL];
+	} text = { 0 };
 	unsigned int n = 0;
 
-	assert(strlen(what) <= 16);
-	memcpy(text, what, strlen(what));
+	(void)snprintf(text.what, sizeof(text.what), "%s", what);
 	if (label != NULL)
-		memcpy(text + 16, label, TICKET_LABEL);
-	if (HMAC(EVP_sha256(), secret, 32, text, sizeof(text), out, &n) == NULL || n != 32)
+		memcpy(text.label, label, TICKET_LABEL);
+	if (HMAC(EVP_sha256(), secret, 32, (const unsigned char *)&text, sizeof(text), out, &n) ==
+		NULL ||
+	    n != 32)
 		abort(); /* a key that is not what it should be must not protect anything */
 }
 

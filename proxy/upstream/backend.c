@@ -11,6 +11,7 @@
 #include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
+#include "proxy/auth/mechanism.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
 
@@ -213,7 +214,7 @@ static void lose_soon(struct backend *b, const char *error)
 
 static const struct {
 	struct slice keyword;
-	enum extension bit;
+	unsigned bits; /* enum extension */
 } extensions[] = {
 	{ SLICE("PIPELINING"), EXTENSION_PIPELINING },
 	{ SLICE("SIZE"), EXTENSION_SIZE },
@@ -224,6 +225,8 @@ static const struct {
 	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
 	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	{ SLICE("AUTH"), EXTENSION_AUTH | EXTENSION_AUTH_TRUST },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
 };
 
 static void learn(struct abilities *a, struct slice text)
@@ -235,9 +238,11 @@ static void learn(struct abilities *a, struct slice text)
 
 		for (size_t i = 0; i < COUNT(extensions); i++)
 			if (slice_ieq(keyword, extensions[i].keyword))
-				a->extensions |= extensions[i].bit;
+				a->extensions |= extensions[i].bits;
 		if (slice_ieq(keyword, SLICE("SIZE")))
 			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
+		if (slice_ieq(keyword, SLICE("AUTH")))
+			a->mechanisms |= mechanisms_read(line);
 	}
 	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
 	if (a->tls != LINK_VERIFIED)

@@ -16,6 +16,8 @@ static const struct {
 	{ SLICE("NOTIFY"), EXTENSION_DSN },
 	{ SLICE("ORCPT"), EXTENSION_DSN },
 	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
+	{ SLICE("AUTH"), EXTENSION_AUTH },
+	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
 };
 
 static bool may_send(struct slice parameter, unsigned extensions)
@@ -35,10 +37,14 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 	while (rest.n > 0) {
 		struct slice one = slice_cut(&rest, ' ');
 
-		if (may_send(one, extensions)) {
-			(void)bytes_addc(out, ' ');
-			(void)bytes_add(out, one);
-		}
+		if (!may_send(one, extensions))
+			continue;
+		/* RFC 4954 5: who is not trusted with the identity is told that there is none
+		 * (W110). */
+		if (slice_istarts(one, SLICE("AUTH=")) && !(extensions & EXTENSION_AUTH_TRUST))
+			one = SLICE("AUTH=<>");
+		(void)bytes_addc(out, ' ');
+		(void)bytes_add(out, one);
 	}
 }
 
@@ -68,4 +74,17 @@ bool parameters_have(const char *parameters, struct slice wanted)
 		if (slice_ieq(slice_cut(&rest, ' '), wanted))
 			return true;
 	return false;
+}
+
+struct slice parameters_value(const char *parameters, struct slice keyword)
+{
+	struct slice rest = slice_z(parameters);
+
+	while (rest.n > 0) {
+		struct slice value = slice_cut(&rest, ' '), name = slice_cut(&value, '=');
+
+		if (slice_ieq(name, keyword))
+			return value;
+	}
+	return (struct slice){ 0 };
 }

@@ -14,5 +14,7 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 unsigned parameters_need(const char *parameters);
 /* Is `wanted` ("SMTPUTF8", "BODY=8BITMIME") among them? */
 bool parameters_have(const char *parameters, struct slice wanted);
+/* The value of KEYWORD=value; .p is NULL where it is not among them. */
+struct slice parameters_value(const char *parameters, struct slice keyword);
 
 #endif

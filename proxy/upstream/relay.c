@@ -253,8 +253,10 @@ static void refuse_unable(struct relay *r, unsigned lacking)
 		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
 	else if (lacking & EXTENSION_SMTPUTF8)
 		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
-	else
+	else if (lacking & EXTENSION_8BITMIME)
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
+	else
+		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
 	answer_soon(r);
 }
 

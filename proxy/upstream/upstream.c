@@ -113,18 +113,19 @@ static void add_server(struct abilities *all, const struct server *s)
 		return;
 	all->known = true;
 	all->extensions &= a->extensions;
+	all->mechanisms &= a->mechanisms;
 	if (a->size > 0 && (all->size == 0 || a->size < all->size))
 		all->size = a->size;
 }
 
 struct abilities upstream_abilities(const struct upstream *u)
 {
-	struct abilities all = { .extensions = UINT_MAX };
+	struct abilities all = { .extensions = UINT_MAX, .mechanisms = UINT_MAX };
 
 	for (size_t i = 0; i < u->count; i++)
 		for (size_t k = 0; k < u->routes[i].count; k++)
 			add_server(&all, &u->routes[i].servers[k]);
-	return all;
+	return all.known ? all : (struct abilities){ 0 };
 }
 
 static int route_load(struct route *r, const struct backend_settings *b, struct err *e)
@@ -134,6 +135,7 @@ static int route_load(struct route *r, const struct backend_settings *b, struct 
 	r->unwanted = b->chunking == CHUNKING_OFF ? EXTENSION_CHUNKING : 0;
 	if (b->tls != BACKEND_TLS_OFF && (r->tls = tls_client_new(b, e)) == NULL)
 		return err_prefix(e, "backend %s", b->name);
+	r->unwanted |= b->pass_auth ? 0 : EXTENSION_AUTH_TRUST;
 	if ((r->servers = calloc(b->servers.n, sizeof(*r->servers))) == NULL)
 		return err_set(e, "out of memory");
 	for (size_t i = 0; i < b->servers.n; i++) {

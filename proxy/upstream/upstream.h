@@ -21,8 +21,11 @@ enum extension {
 	EXTENSION_SMTPUTF8 = 16,
 	EXTENSION_ENHANCED = 32,
 	EXTENSION_CHUNKING = 64,
-	EXTENSION_STARTTLS = 1 << 20,   /* of the backend's link, never offered on */
-	EXTENSION_REQUIRETLS = 1 << 21, /* only where the link is verified */
+	EXTENSION_AUTH = 1 << 16,        /* the backend takes MAIL's AUTH parameter ... */
+	EXTENSION_AUTH_TRUST = 1 << 17,  /* ... and may know what a client said in it */
+	EXTENSION_MT_PRIORITY = 1 << 18, /* RFC 6710 */
+	EXTENSION_STARTTLS = 1 << 20,    /* of the backend's link, never offered on */
+	EXTENSION_REQUIRETLS = 1 << 21,  /* only where the link is verified */
 };
 
 enum link_tls { LINK_CLEAR, LINK_TLS, LINK_VERIFIED };
@@ -32,6 +35,7 @@ struct abilities {
 	unsigned extensions; /* enum extension */
 	uint64_t size;       /* of SIZE; 0: no limit was told */
 	enum link_tls tls;   /* the link that it was said on */
+	unsigned mechanisms; /* of AUTH: bits of proxy/auth/mechanism.h */
 };
 
 struct tls_client;

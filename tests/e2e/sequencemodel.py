@@ -9,6 +9,12 @@ BACKEND_CODES = {"2": 250, "m": 250, "4": 457, "5": 557, "9": 451, "3": 451, "1"
 FAILURE = {"tempfail": 451, "reject": 550, "accept": None, "quarantine": None}
 
 
+def loops(content):
+    """Has it too many Received fields, as far as its header section is there? (W103)"""
+    header, end, _ = content.partition(b"\r\n\r\n")
+    return end and header.count(b"Received:") > 50
+
+
 @dataclasses.dataclass
 class Transaction:
     """One message as the client means it. filters: seven letters for each; backend: three."""
@@ -142,8 +148,9 @@ class FilterModel:
         return self.judge(None) if letter == "a" else None
 
     def end(self, letters):
-        """Header, end of header, body and end, one after the other."""
-        for letter in letters[2:6]:
+        """Header, end of header, body and end, one after the other; a blank stands for an event
+        that does not come."""
+        for letter in letters[2:6].replace(" ", ""):
             answer = self.message(letter)
             if not self.in_transaction:
                 return answer
@@ -151,20 +158,33 @@ class FilterModel:
 
     def wants_edit(self, letters):
         """Did it come as far as its own end of message, and was content?"""
-        return all(letter in "csp" for letter in letters[2:5]) and letters[5] in "casp"
+        return all(letter in "csp " for letter in letters[2:5]) and letters[5] in "casp"
+
+
+@dataclasses.dataclass
+class Chunks:
+    """A sequence of BDAT."""
+    announced: int = 0
+    failed: bool = False
 
 
 class Model:
-    """The session. run(step, more) gives the codes that may come, and takes the state on."""
+    """The session. run(step, more) gives the codes that may come, and takes the state on. limit:
+    of a message's octets. chunking: the backend takes BDAT."""
 
-    def __init__(self, failures, connect):
-        self.filters = [FilterModel(i, f, connect[i]) for i, f in enumerate(failures)]
-        self.state, self.esmtp, self.closing = "START", True, False
-        self.introduced = False
+    def __init__(self, failures, connect, limit, chunking):
+        self.failures, self.limit, self.chunking = failures, limit, chunking
+        self.closing, self.secure = False, False
+        self.stored = []  # (transaction, recipients, edits) of what the backend has
+        self.begin(connect)
+
+    def begin(self, connect):
+        """A new client."""
+        self.filters = [FilterModel(i, f, connect[i]) for i, f in enumerate(self.failures)]
+        self.state, self.esmtp, self.introduced, self.offered = "START", True, False, False
         self.refusal = None   # said at MAIL, of a filter at CONNECT or HELO
         self.sticky = None    # the chain's: answers every question
-        self.tx = None
-        self.stored = []      # (transaction, recipients, edits) of what the backend has
+        self.tx, self.chunks = None, None
 
     # -- the chain --
 
@@ -193,7 +213,7 @@ class Model:
 
     def reset(self):
         self.over()
-        self.tx = None
+        self.tx = self.chunks = None
         if self.state != "START":
             self.state = "READY"
 
@@ -207,6 +227,7 @@ class Model:
         """step.more: input waits behind it."""
         if step.last and more:
             return self.say(554, True)
+        more = more or step.content
         if step.verb and self.state != "START" and not self.esmtp and more and step.kind != "quit":
             return self.say(554, True)
         return getattr(self, step.kind)(step)
@@ -237,8 +258,27 @@ class Model:
         if self.filters and answer is None:
             answer = self.ask("H", step.letters)
         self.refusal = answer
+        self.offered = self.esmtp and answer is None
         self.state = "READY"
         return self.say(421 if answer == 421 else 250)
+
+    def starttls(self, step):
+        if self.secure:
+            return self.say(554)
+        if b" " in step.line:
+            return self.say(501)
+        if self.state not in ("START", "READY"):
+            return self.say(503)
+        if self.refusal is not None:
+            return self.say(454)
+        self.secure, self.state, self.esmtp, self.offered = True, "START", True, False
+        return self.say(220)
+
+    def xclient(self, step):
+        if self.tx is not None:
+            return self.say(503)
+        self.begin(step.letters)
+        return self.say(220)
 
     def mail(self, step):
         if self.state != "READY":
@@ -287,20 +327,76 @@ class Model:
             self.over()
         return answer
 
-    def data(self, _):
+    def data(self, step):
+        if self.state == "BDAT":
+            return self.say(503)
+        if step.code:
+            return self.say(step.code)
         if self.state == "MAIL":
             return self.say(554)
         if self.state != "RCPT":
             return self.say(503)
-        if not self.tx.discard:
-            answer = self.ask("T", [f[1] for f in self.tx.filters])
-            if answer == "d":
-                self.tx.discard = True
-            elif answer is not None:
-                self.reset()
-                return self.say(answer)
+        refusal = self.ask_data()
+        if refusal:
+            self.reset()
+            return self.say(refusal)
         self.state = "DATA"
         return self.say(354)
+
+    def ask_data(self):
+        """The code of a refusal, or None."""
+        if self.tx.discard:
+            return None
+        answer = self.ask("T", [f[1] for f in self.tx.filters])
+        if answer == "d":
+            self.tx.discard = True
+            return None
+        return answer
+
+    # -- BDAT --
+
+    def bdat(self, step):
+        size = len(step.content)
+        if not self.offered or step.code == 521:
+            return self.say(521)
+        if self.chunks is None:
+            self.chunks = Chunks()
+        self.chunks.announced += size
+        if self.chunks.announced > self.limit * 3 // 2:
+            return self.say(552, True)
+        if self.chunks.failed:
+            return self.chunk_over(551, step)
+        refusal = self.chunk_refused(step, size)
+        if refusal:
+            return self.chunk_failed(refusal, step)
+        self.tx.content += step.content
+        if not step.final:
+            self.state = "BDAT"
+            return self.chunk_failed(554, step) if loops(self.tx.content) else self.say(250)
+        return self.content(step)
+
+    def chunk_refused(self, step, size):
+        if self.state == "MAIL":
+            return 554
+        if self.state not in ("RCPT", "BDAT"):
+            return 503
+        if size == 0 and not step.final:
+            return 551
+        if size > self.limit:
+            return 552
+        return self.ask_data() if self.state == "RCPT" else None
+
+    def chunk_failed(self, code, step):
+        chunks = self.chunks
+        self.reset()
+        self.chunks, chunks.failed = chunks, True
+        return self.chunk_over(code, step)
+
+    def chunk_over(self, code, step):
+        self.state = "READY" if step.final else "BDAT"
+        if step.final:
+            self.chunks = None
+        return self.say(code)
 
     # -- the backend --
 
@@ -326,9 +422,9 @@ class Model:
         return BACKEND_CODES[letter]
 
     def content(self, step):
-        """The dot: the final reply."""
-        tx = self.tx
-        tx.content = step.content
+        """The end of the content: the final reply."""
+        if step.kind == "content":
+            self.tx.content = step.content
         codes = self.verdict(step)
         self.reset()
         for code in codes:
@@ -337,14 +433,17 @@ class Model:
 
     def verdict(self, step):
         tx = self.tx
-        if step.code:
-            return {step.code}
+        if step.code or loops(tx.content):
+            return {step.code or 554}
         if tx.discard:
             return {250}
         recipients, edits = list(tx.recipients), ""
         if self.filters:
             answer = None
+            header, _, body = tx.content.partition(b"\r\n\r\n")
             for f, letters in zip(self.filters, tx.filters):
+                letters = letters[:2] + (letters[2] if header or "h" in edits else " ") + \
+                    letters[3] + (letters[4] if body or "b" in edits else " ") + letters[5:]
                 at_end = f.in_transaction and not self.sticky
                 first = f.first
                 answer = self.sticky or f.ask("E", letters)
@@ -370,11 +469,10 @@ class Model:
             return {tx.broken}
         if "P" in edits:
             return {557}
-        letter = self.once(tx.backend[1])
-        if letter == "e":
-            return {457, 451}
-        if letter not in "2m":
-            return {BACKEND_CODES[letter]}
+        if not self.chunking:
+            letter = self.once(tx.backend[1])
+            if letter not in "2m":
+                return {BACKEND_CODES[letter]}
         letter = tx.backend[2]
         if letter in "2mw":
             self.stored.append((tx, recipients, edits))

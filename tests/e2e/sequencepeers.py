@@ -7,12 +7,12 @@ A letter is an answer. Of a filter:
 Of the backend:
     2 yes (250, or 354 for DATA)  m yes, in three lines  4 "457 .."  5 "557 .."  9 "530 .."
     3 an unexpected class  1 "421 ..", and closes  x closes  o closes the first time  g garbage
-    e (DATA) answers "457 .." in the middle of the data and closes  w (dot) keeps it, then closes
+    w (dot) keeps the message, then closes
 
 A reverse path is TOKEN_FILTER.._BACKEND@ with a filter's letters at MAIL, DATA, header, end of
 header, body, end, and one for its edit (- none, h adds a field, b new body, + adds a recipient,
 P adds one that the backend refuses, D deletes the first, f a new reverse path), and the backend's
-at MAIL, DATA and dot. A forward path is TOKENrN_FILTER.._BACKEND@ with one letter each. HELO's name
+at MAIL, DATA and dot; where the backend takes BDAT, the last is for that and DATA's is not used. A forward path is TOKENrN_FILTER.._BACKEND@ with one letter each. HELO's name
 begins with one letter for each filter, and 127.0.x.y is a client for whom x and y are the filters'
 letters at the connection."""
 
@@ -95,7 +95,7 @@ class Filter(asyncio.Protocol):
 
     def answer(self, code, text, payload):
         if code == "C":
-            octets = payload.split(b"\0")[1][3:].decode().split(".")
+            octets = payload.partition(b"\0")[2][3:].rstrip(b"\0").decode().split(".")
             return VERDICTS[FILTER_LETTERS[int(octets[2 + self.which])]]
         if code == "H":
             return VERDICTS[text[self.which] if "." in text else "c"]
@@ -124,16 +124,16 @@ ANSWERS = {"2": b"250 2.0.0 ok\r\n", "m": b"250-2.0.0 one\r\n250-2.0.0 two\r\n25
            "4": b"457 4.9.9 b4\r\n", "5": b"557 5.9.9 b5\r\n", "9": b"530 5.7.0 who are you\r\n",
            "3": b"354 what\r\n", "1": b"421 4.3.2 going\r\n", "g": b"what?\r\n250 ok\r\n"}
 HELLO = b"250-backend\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250-DSN\r\n" \
-        b"250 SMTPUTF8\r\n"
+        b"%s250 SMTPUTF8\r\n"
 
 
 class Backend(asyncio.Protocol):
     """One connection. `store` gets a record of each message; `seen` what closed already."""
 
-    def __init__(self, store, seen, hello=HELLO):
-        self.store, self.seen, self.hello = store, seen, hello
+    def __init__(self, store, seen, chunking):
+        self.store, self.seen, self.chunking = store, seen, chunking
         self.input, self.transport = b"", None
-        self.reverse, self.recipients, self.content = "", [], None
+        self.reverse, self.recipients, self.content, self.chunk = "", [], None, None
 
     def connection_made(self, transport):
         self.transport = transport
@@ -142,6 +142,13 @@ class Backend(asyncio.Protocol):
     def data_received(self, data):
         self.input += data
         while not self.transport.is_closing():
+            if self.chunk is not None:
+                if len(self.input) < self.chunk:
+                    return
+                text, self.input = self.input[:self.chunk], self.input[self.chunk:]
+                self.chunk = None
+                self.message(text)
+                continue
             end, mark = (self.input.find(b"\r\n"), 2) if self.content is None else \
                 (self.input.find(b"\r\n.\r\n"), 5)
             if end < 0:
@@ -151,7 +158,7 @@ class Backend(asyncio.Protocol):
                 self.command(text.decode("latin-1"))
             else:
                 self.content = None
-                self.message(text + b"\r\n")
+                self.message(text[2:] + b"\r\n")
 
     def say(self, letter, key, yes=None):
         """True when the answer was yes."""
@@ -170,7 +177,7 @@ class Backend(asyncio.Protocol):
         verb, path = line[:4].upper(), line.partition("<")[2].partition(">")[0]
         mine = path.split("@")[0].split("_")[-1] if "_" in path else "222"
         if verb == "EHLO":
-            self.transport.write(self.hello)
+            self.transport.write(HELLO % (b"250-CHUNKING\r\n" if self.chunking else b""))
         elif verb == "MAIL" and not self.reverse:
             if self.say(mine[0], path):
                 self.reverse, self.recipients = path, []
@@ -181,6 +188,8 @@ class Backend(asyncio.Protocol):
                 self.recipients.append(path)
         elif verb == "DATA":
             self.data()
+        elif verb == "BDAT":
+            self.chunk = int(line.split()[1])
         elif verb == "QUIT":
             self.transport.write(b"221 2.0.0 bye\r\n")
             self.transport.close()
@@ -193,9 +202,6 @@ class Backend(asyncio.Protocol):
         letter = self.reverse.split("@")[0].split("_")[-1][1]
         if not self.recipients:
             self.transport.write(b"554 5.5.1 no recipients\r\n")
-        elif letter == "e":
-            self.transport.write(b"354 go\r\n" + ANSWERS["4"])
-            self.transport.close()
         elif letter == "3":
             self.transport.write(ANSWERS["2"])
         elif self.say(letter, self.reverse + "D", b"354 go\r\n"):
@@ -204,12 +210,14 @@ class Backend(asyncio.Protocol):
 
     def message(self, content):
         letter = self.reverse.split("@")[0].split("_")[-1][2]
-        record = [self.reverse, self.recipients, content[2:].decode("latin-1")]
+        record = [self.reverse, self.recipients, content.decode("latin-1")]
         if letter == "w":
             self.store.append(record)
             self.transport.close()
         elif self.say(letter, self.reverse + "."):
             self.store.append(record)
+        elif self.chunking:
+            return  # a chunk that was refused: only RSET ends the transaction
         self.reverse, self.recipients = "", []
 
 
@@ -231,8 +239,8 @@ class Control(asyncio.Protocol):
 async def main():
     loop = asyncio.get_running_loop()
     store, seen = [], set()
-    makers = [lambda: Control(store), lambda: Backend(store, seen),
-              lambda: Filter(0), lambda: Filter(1)]
+    makers = [lambda: Control(store), lambda: Backend(store, seen, False),
+              lambda: Backend(store, seen, True), lambda: Filter(0), lambda: Filter(1)]
     servers = [await loop.create_server(make, "127.0.0.1", 0) for make in makers]
     print(*[s.sockets[0].getsockname()[1] for s in servers], flush=True)
     # Who started us is gone when this ends.

@@ -9,14 +9,17 @@ import json
 import os
 import random
 import re
+import ssl
 import subprocess
 import sys
 
 from sequencemodel import Model, Recipient, Transaction
 from sequencepeers import FILTER_LETTERS
 
-SECONDS = 30
+SECONDS = 20
 LIMIT = 6000  # octets of a message
+TLS = ssl.create_default_context()
+TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
 SMUGGLE = [b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n", b"\r\n\x00.\r\n",
            b"\r\n.\n", b"\r\n.\r", b"\r\n.\x00\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n"]
 
@@ -37,10 +40,14 @@ class Step:
     letters: str = ""
     tx: Transaction = None
     to: Recipient = None
-    content: bytes = b""
+    content: bytes = b""  # of a message, or of a chunk
+    final: bool = False   # LAST
+    alone: bool = False   # nothing is sent behind it before the reply
 
     @property
     def wire(self):
+        if self.kind == "bdat":
+            return self.line + b"\r\n" + self.content
         if self.kind == "content":
             return self.content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
         return self.line + b"\r\n"
@@ -55,7 +62,7 @@ IDLE = [
     fixed(b"NOOP", 250, last=True), fixed(b"noop with words", 250, last=True),
     fixed(b"HELP", 214), fixed(b"VRFY someone", 252, last=True), fixed(b"VRFY", 501, last=True),
     fixed(b"EXPN list", 502, last=True), fixed(b"ETRN x", 502, last=True),
-    fixed(b"TURN", 502, last=True), fixed(b"DATA x", 501, last=True), fixed(b"RSET x", 501),
+    fixed(b"TURN", 502, last=True), Step("data", b"DATA x", 501, last=True), fixed(b"RSET x", 501),
     fixed(b"QUIT x", 501, verb=False), fixed(b"EHLO", 501, last=True), fixed(b"EHLO a b", 501, last=True),
     fixed(b"", 500, verb=False), fixed(b"NOOP \xff", 500, verb=False),
     fixed(b"NOOP " + b"x" * 5000, 500, verb=False), fixed(b"NO\0OP", 500, verb=False),
@@ -106,7 +113,7 @@ class Author:
             tx.filters = ["".join(self.filter_letters(6)) + self.letter("hb+PDf", "-")
                           for _ in range(self.filters)]
             tx.backend = "".join([self.letter("m45931oxg", "2"),
-                                  self.letter("m45931oxge", "2"),
+                                  self.letter("m45931oxg", "2"),
                                   self.letter("m45931oxgw", "2")])
         return tx
 
@@ -136,6 +143,39 @@ class Author:
     def rset(self):
         return Step("rset", b"RSET")
 
+    def starttls(self):
+        return Step("starttls", self.random.choice([b"STARTTLS"] * 5 + [b"STARTTLS x"]), last=True)
+
+    def xclient(self):
+        """Another client takes over the connection."""
+        letters = self.connect()
+        address = "10.0." + ".".join(str(FILTER_LETTERS.index(c)) for c in letters)
+        return Step("xclient", b"XCLIENT PORT=1 ADDR=" + address.encode(), letters=letters,
+                    alone=True)
+
+    def chunk(self, octets, final):
+        return Step("bdat", b"BDAT %d%s" % (len(octets), b" LAST" if final else b""),
+                    content=octets, final=final)
+
+    def stray_chunk(self):
+        roll = self.random.random()
+        if roll < 0.1:
+            return Step("bdat", self.random.choice([b"BDAT", b"BDAT x", b"BDAT 1 FIRST"]), 521)
+        octets = b"Subject: stray\r\n\r\n" if roll < 0.9 else b"x" * (LIMIT + 10)
+        return self.chunk(self.random.choice([octets, octets, b""]), self.random.random() < 0.5)
+
+    def chunks(self, tx):
+        """A message in chunks; now and then the last is missing."""
+        rest, steps = self.content(tx).content, []
+        while 1 < len(rest) < LIMIT and self.random.random() < 0.6:
+            cut = self.random.randrange(1, len(rest))
+            steps.append(self.chunk(rest[:cut], False))
+            rest = rest[cut:]
+        steps.append(self.chunk(rest, self.random.random() < 0.9))
+        if self.random.random() < 0.2:
+            steps.append(self.chunk(b"", True))
+        return steps
+
     def unknown(self):
         letters = "".join(self.filter_letters(self.filters))
         return Step("unknown", b"XFOO " + letters.encode() if letters else b"XFOO", verb=False,
@@ -157,8 +197,7 @@ class Author:
         elif kind == "b":
             return Step("content", b"", 552, verb=False, content=text + b"x" * LIMIT + b"\r\n")
         else:
-            return Step("content", b"", 554, verb=False,
-                        content=b"Received: x\r\n" * 51 + text + b"b\r\n")
+            text = b"Received: x\r\n" * 51 + text + b"b\r\n"
         return Step("content", b"", verb=False, content=text)
 
     def next(self, state, tx):
@@ -174,9 +213,15 @@ class Author:
             return self.unknown()
         if roll < 0.17:  # out of order, as often as not
             return self.random.choice([self.hello, self.rset, self.data, self.mail,
-                                       lambda: self.rcpt(tx)])()
+                                       lambda: self.rcpt(tx), self.stray_chunk])()
+        if roll < 0.18:
+            return self.xclient()
+        if roll < 0.20:
+            return self.starttls()
         if state == "START":
             return self.hello()
+        if state == "BDAT":
+            return self.stray_chunk()
         if state == "READY":
             return self.mail()
         if state == "MAIL" or self.random.random() < 0.4:
@@ -189,7 +234,7 @@ class Author:
         if self.random.random() < 0.4:
             return steps
         for _ in range(self.random.randint(1, 5)):
-            if steps[-1].last and self.random.random() < 0.97:
+            if steps[-1].alone or (steps[-1].last and self.random.random() < 0.97):
                 break
             step = steps[-1]
             if step.kind == "mail" and not step.code and state == "READY":
@@ -198,6 +243,8 @@ class Author:
                 state = "RCPT"
             elif step.kind in ("hello", "rset", "content") and state != "START":
                 state, tx = "READY", None
+            if state == "RCPT" and self.random.random() < 0.15:
+                return steps + self.chunks(tx)
             steps.append(self.next(state, tx))
         return steps
 
@@ -238,6 +285,9 @@ class Wire(asyncio.Protocol):
         self.ended = True
         self.wake()
 
+    async def secure(self):
+        self.transport = await asyncio.get_running_loop().start_tls(self.transport, self, TLS)
+
     async def reply(self):
         while True:
             found = re.match(rb"(?:\d\d\d-[^\n]*\n)*\d\d\d(?: [^\n]*)?\n", self.input)
@@ -253,7 +303,7 @@ class Wire(asyncio.Protocol):
 def check_reply(octets, step):
     """W52, W53."""
     lines = octets.split(b"\r\n")[:-1]
-    greeting = step is None or (step.kind == "hello" and octets.startswith(b"250"))
+    greeting = step is None or (step.kind, octets[:3]) in (("hello", b"250"), ("xclient", b"220"))
     code = octets[:3]
     enhanced = rb"" if greeting or code[:1] == b"3" else rb"%c\.\d{1,3}\.\d{1,3} " % code[0]
     for n, line in enumerate(lines):
@@ -265,22 +315,27 @@ def check_reply(octets, step):
 class Session:
     """One seed's session. transcript: what was said, for a report."""
 
-    def __init__(self, seed, proxy, failures):
+    def __init__(self, seed, proxy, failures, chunking):
         self.seed, self.proxy = seed, proxy
         self.author = Author(seed, len(failures))
         connect = self.author.connect()
         self.address = "127.0." + ".".join(str(FILTER_LETTERS.index(c)) for c in connect)
-        self.model = Model(failures, connect)
+        self.model = Model(failures, connect, LIMIT, chunking)
         self.transcript, self.wire, self.doubtful = [], None, None
 
     async def answer(self, step, more):
         """One step's reply against the model. False when the session is over."""
         allowed = self.model.run(step, more)
-        got = await self.wire.reply()
+        try:
+            got = await self.wire.reply()
+        except asyncio.TimeoutError:
+            raise Failure(f"no reply to {step.wire[:200]!r}, which may get {sorted(allowed)}") from None
         self.transcript.append((step.wire[:200], got, sorted(allowed), self.model.state))
         if int(got[:3] or 0) not in allowed:
             raise Failure(f"{got!r} to {step.wire[:200]!r}, not one of {sorted(allowed)}")
         check_reply(got, step)
+        if step.kind == "starttls" and got.startswith(b"220"):
+            await self.wire.secure()
         if not self.model.closing:
             return True
         rest = await self.wire.reply()
@@ -376,7 +431,8 @@ def check_stored(sessions, records):
     for session in sessions:
         try:
             for tx, recipients, edits in session.model.stored:
-                check_message(tx, recipients, edits, by_token.pop(tx.token, []))
+                check_message(tx, recipients, edits, session.model.chunking,
+                              by_token.pop(tx.token, []))
         except Failure as failure:
             raise Failure(f"{failure}\n{session.report()}") from None
     if by_token:
@@ -385,10 +441,12 @@ def check_stored(sessions, records):
         raise Failure(f"nobody was told 250 for {found}\n" + "\n".join(culprit))
 
 
-def check_message(tx, recipients, edits, found):
+def check_message(tx, recipients, edits, chunking, found):
     if len(found) != 1:
         raise Failure(f"{len(found)} messages of {tx.token} at the backend, not one")
     reverse, stored_recipients, content = found[0]
+    if not chunking:
+        content = content.replace("\r\n..", "\r\n.")
     if reverse.partition("_")[0] != tx.token + ("f" if "f" in edits else ""):
         raise Failure(f"the reverse path of {tx.token} is {reverse}")
     if sorted(recipients) != sorted(stored_recipients):
@@ -403,7 +461,7 @@ def check_message(tx, recipients, edits, found):
         raise Failure(f"a CR or LF stands alone in {content!r}")
     text = tx.content.decode("latin-1")
     if not re.search(r"(?<!\r)\n|\r(?!\n)", text) and not set("hb") & set(edits) \
-            and not content.replace("\r\n..", "\r\n.").endswith(text):
+            and not content.endswith((text, text + "\r\n")):
         raise Failure(f"content of {tx.token} is {content!r}, not {text!r}")
 
 
@@ -430,17 +488,17 @@ class Peers:
         return answer
 
 
-async def play(proxy, failures, peers, seeds, parallel):
+async def play(proxy, failures, chunking, peers, seeds, parallel):
     """Run the sessions of all seeds; the number of messages that got through."""
     queue, done = list(reversed(seeds)), []
 
     async def player():
         while queue:
-            session = Session(queue.pop(), proxy, failures)
+            session = Session(queue.pop(), proxy, failures, chunking)
             done.append(session)
             try:
                 await session.run()
-            except (Failure, asyncio.TimeoutError, OSError) as failure:
+            except (Failure, OSError) as failure:
                 raise Failure(f"{failure!r}\n{session.report()}") from None
 
     await asyncio.gather(*[player() for _ in range(parallel)])

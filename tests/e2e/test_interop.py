@@ -1,16 +1,18 @@
 """Real clients through weir-proxy into weir sink: what arrives is, octet for octet, what was sent, under
 our Received field."""
 
-import email.message
-import os
+import email
+import email.policy
 import re
+import select
 import shutil
 import smtplib
 import subprocess
+import time
 
 import pytest
 
-from proxylib import Proxy
+from proxylib import Certificate, Proxy, Script, tls_context
 from sinklib import Sink
 
 HEADER = b"From: <a@client.test>\r\nTo: <b@mx.test>\r\nSubject: interop\r\nMessage-ID: <1@client.test>\r\n" \
@@ -43,10 +45,22 @@ def sink(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def proxy(sink, tmp_path_factory):
-    with Proxy(tmp_path_factory.mktemp("proxy"), sink.address,
-               limits={"sessions_per_client": 1000}) as p:
-        yield p.probed()
+def authority(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("authority"), "Test authority", authority=True)
+
+
+@pytest.fixture(scope="module")
+def proxy(sink, authority, tmp_path_factory):
+    """Ports: port offers STARTTLS, implicit begins with TLS."""
+    folder = tmp_path_factory.mktemp("proxy")
+    certificates = [Certificate(folder, name, "127.0.0.1", issuer=authority).settings
+                    for name in ("mx.test", "other.test")]
+    listen = [{"address": "127.0.0.1:0", "tls": tls, "certificates": certificates}
+              for tls in ("offer", "implicit")]
+    with Proxy(folder / "p", sink.address, listen=listen, limits={"sessions_per_client": 1000}) as p:
+        p.probed()
+        p.port, p.implicit = p.ports(2)
+        yield p
 
 
 class Box:
@@ -144,4 +158,182 @@ def test_msmtp(proxy, box, content):
     box.holds(content, to)
 
 
+def test_s_nail(proxy, box, tmp_path, monkeypatch):
+    """It writes the message itself: what is read from it again is what was meant."""
+    text = "Grüße, 你好\n.\n..\nend\n"
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    run(need("s-nail"), "-:/", "-S", "v15-compat", "-S", f"mta=smtp://{proxy.host}:{proxy.port}", "-S", "smtp-auth=none",
+        "-S", "smtp-config=-all,ehlo", "-S", "from=a@client.test", "-s", "Grüße", *RECIPIENTS, octets=text.encode())
+    [stored] = box.new()
+    message = email.message_from_bytes(stored.content, policy=email.policy.default)
+    assert stored.recipients == RECIPIENTS
+    assert message["Subject"] == "Grüße" and message.get_content().replace("\r\n", "\n") == text
+
+
+# ---- under TLS -----------------------------------------------------------------------------------
+
+@pytest.fixture(params=["plain", "large"])
+def some(request):
+    return MESSAGES[request.param]
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_swaks_tls(proxy, box, tmp_path, some, implicit):
+    (tmp_path / "message").write_bytes(some.replace(b"\r\n.", b"\r\n..") + b".")
+    said = run(need("swaks"), "--server", proxy.host, "--port", proxy.implicit if implicit else proxy.port,
+               "--tls-on-connect" if implicit else "--tls", "--helo", "client.test", "--from", "a@client.test",
+               "--to", ",".join(RECIPIENTS), "--data", f"@{tmp_path}/message", "--no-data-fixup",
+               "--suppress-data", "--pipeline")
+    assert b"TLS started with cipher TLSv1.3" in said
+    box.holds(some, RECIPIENTS)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_curl_tls(proxy, box, authority, tmp_path, some, implicit):
+    """The certificate is checked against its authority and its name."""
+    (tmp_path / "message").write_bytes(some)
+    port = proxy.implicit if implicit else proxy.port
+    run(need("curl"), "--silent", "--show-error", f"smtp{'s' * implicit}://other.test:{port}/client.test", "--ssl-reqd",
+        "--cacert", authority.chain, "--resolve", f"other.test:{port}:127.0.0.1", "--mail-from", "a@client.test",
+        "--mail-rcpt", RECIPIENTS[0], "--upload-file", tmp_path / "message")
+    box.holds(some, RECIPIENTS[:1])
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_smtplib_tls(proxy, box, authority, some, implicit):
+    context = tls_context(authority)
+    if implicit:
+        session = smtplib.SMTP_SSL(proxy.host, proxy.implicit, "client.test", timeout=20, context=context)
+    else:
+        session = smtplib.SMTP(proxy.host, proxy.port, "client.test", timeout=20)
+    with session:
+        if not implicit:
+            session.starttls(context=context)
+        assert session.sendmail("a@client.test", RECIPIENTS, some) == {}
+    box.holds(some, RECIPIENTS)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_msmtp_tls(proxy, box, authority, some, implicit):
+    run(need("msmtp"), "-C", "/dev/null", f"--host={proxy.host}", f"--port={proxy.implicit if implicit else proxy.port}",
+        "--domain=client.test", "--from=a@client.test", "--tls=on", f"--tls-starttls={'off' if implicit else 'on'}",
+        f"--tls-trust-file={authority.chain}", "--auth=off", "--", *RECIPIENTS, octets=some.replace(b"\r\n", b"\n"))
+    box.holds(some, RECIPIENTS)
+
+
+@pytest.mark.parametrize("name", ["mx.test", "other.test"])
+def test_posttls_finger(proxy, authority, name):
+    """Postfix's own client trusts what it sees."""
+    said = run(need("posttls-finger"), "-c", "-l", "secure", "-F", authority.chain, "-s", name,
+               f"[{proxy.host}]:{proxy.port}", name)
+    assert b"Verified TLS connection established" in said and b"250 STARTTLS" not in said
+
+
+class OpenSsl:
+    """openssl s_client, line by line."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen([need("openssl"), "s_client", "-crlf", *[str(o) for o in options]],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def wait_for(self, pattern, seconds=20):
+        """Read until pattern was said; what came before it is forgotten then."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.said, flags=re.S)):
+            ready, _, _ = select.select([self.process.stdout], [], [], deadline - time.monotonic())
+            more = self.process.stdout.read1(65536) if ready else b""
+            assert more, f"no {pattern!r} in {self.said.decode(errors='replace')}"
+            self.said += more
+        self.said = self.said[found.end():]
+        return found
+
+    def greeted(self, implicit):
+        """What it shows of the server before it listens to us: the greeting, or the last line of the EHLO in the clear."""
+        self.wait_for(rb"(?m)^220 mx.test [^\n]*\n" if implicit else rb"(?m)^250 STARTTLS\r?\n")
+
+    def ask(self, line, answer):
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+        return self.wait_for(rb"(?m)^" + answer)
+
+
+def starttls(proxy, authority, *options, implicit=False):
+    port = proxy.implicit if implicit else proxy.port
+    return OpenSsl("-connect", f"{proxy.host}:{port}", *([] if implicit else ["-starttls", "smtp"]), "-CAfile",
+                   authority.chain, "-verify_return_error", *options)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("name", ["mx.test", "other.test"])
+def test_openssl_server_name(proxy, box, authority, name, implicit):
+    """The certificate of the name that was asked for, its chain good; and a message goes through."""
+    with starttls(proxy, authority, "-servername", name, "-verify_hostname", name, implicit=implicit) as s:
+        s.wait_for(rb"subject=O = Test, CN = " + name.encode())
+        s.wait_for(rb"Verification: OK")
+        s.greeted(implicit)
+        s.ask(b"EHLO client.test", rb"250 [^\n]*\n")
+        # s_client takes a first letter R or Q for itself.
+        s.ask(b"mail FROM:<a@client.test>", rb"250 2.1.0")
+        s.ask(b"rcpt TO:<b@mx.test>", rb"250 2.1.5")
+        s.ask(b"data", rb"354 ")
+        s.ask(b"Subject: x\n\n..dot\n.", rb"250 2.0.0")
+    box.holds(b"Subject: x\r\n\r\n.dot\r\n", ["b@mx.test"])
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("implicit", [False, True])
+def test_openssl_resumption(proxy, authority, tmp_path, version, implicit):
+    ticket = tmp_path / "ticket"
+    for word, option in ((b"New", "-sess_out"), (b"Reused", "-sess_in")):
+        with starttls(proxy, authority, version, option, ticket, "-servername", "mx.test", implicit=implicit) as s:
+            s.wait_for(word + rb", TLSv1")
+            s.greeted(implicit)
+            s.ask(b"EHLO client.test", rb"250 [^\n]*\n")
+            if option == "-sess_out":
+                deadline = time.monotonic() + 20
+                while not ticket.exists() or not ticket.stat().st_size:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+
+
 # ---- more than one message, and refusals ---------------------------------------------------------
+
+def test_smtplib_several_messages_and_a_refusal(proxy, box):
+    with smtplib.SMTP(proxy.host, proxy.port, "client.test", timeout=20) as s:
+        for _ in range(3):
+            assert s.sendmail("a@client.test", RECIPIENTS, MESSAGES["plain"]) == {}
+        refused = s.sendmail("a@client.test", ["b@mx.test", "nobody@mx.test"], MESSAGES["plain"])
+        assert refused["nobody@mx.test"][0] == 550
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            s.sendmail("a@client.test", ["nobody@mx.test"], MESSAGES["plain"])
+        assert s.noop()[0] == 250
+    assert len(box.new()) == 4
+
+
+def test_smtplib_utf8_address(proxy, box):
+    message = email.message.EmailMessage()
+    message["From"], message["To"], message["Subject"] = "bücher@client.test", "köln@mx.test", "Grüße"
+    message.set_content("Grüße\n", cte="8bit")
+    with smtplib.SMTP(proxy.host, proxy.port, "client.test", timeout=20) as s:
+        assert s.send_message(message) == {}
+    [stored] = box.new()
+    assert stored.reverse_path == "bücher@client.test" and stored.recipients == ["köln@mx.test"]
+    assert b" with UTF8SMTP " in stored.content and "Subject: Grüße\r\n".encode() in stored.content
+
+
+def test_swaks_tells_of_a_refusal(proxy, box):
+    """24: no recipient was accepted; swaks shows our words."""
+    done = subprocess.run([need("swaks"), "--server", proxy.host, "--port", str(proxy.port), "--from", "a@client.test", "--to",
+                           "nobody@mx.test"], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 24 and b"<** 550 5.1.1 <nobody@mx.test>: no such mailbox here" in done.stdout
+    assert box.new() == []

@@ -120,6 +120,20 @@ def test_w42_aborted_mail_data(sink, tmp_path):
         assert "why=aborted_bytes" in proxy.log
 
 
+def test_w42_reset_before_the_last_chunk(sink, tmp_path):
+    """By BDAT the same: chunks whose LAST never comes."""
+    with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000}) as proxy, \
+            proxy.client() as client:
+        chunk = b"Subject: x\r\n\r\n" + b"x" * 60000
+        for end in (b"RSET", b"EHLO client.test"):
+            client.envelope()
+            client.send(b"BDAT %d\r\n" % len(chunk) + chunk)
+            assert client.reply().startswith(b"250")
+            assert client.ask(end).startswith(b"250")
+        assert client.ask(b"MAIL FROM:<a@x>").startswith(b"421 4.7.0 Too much mail data")
+        assert ended(client)
+
+
 def test_w42_aborts_are_forgotten(sink, tmp_path):
     with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000},
                timeouts={"aborted_forget_s": 1}) as proxy:
@@ -202,54 +216,62 @@ def test_w55_w57_defaults(tmp_path):
     assert default("timeouts/backend_data_s") + 240 < 600
 
 
-@pytest.mark.parametrize("begin,drop", [
-    (b"", b"N"), (b"NOOP\r\n", b"N"), (b"x" * 5000, b"y"), (b"x" * 5000 + b"\r\n", b"NOOP ")],
-    ids=["first", "second", "too long", "after too long"])
-def test_w56_command_that_drips(sink, tmp_path, begin, drop):
-    """A command has its time as a whole, however it comes."""
-    with Proxy(tmp_path, sink.address, timeouts={"command_s": 1}) as proxy, \
-            proxy.client() as client:
-        client.send(begin)
+# What was said before, and what drips then: each octet in time, the whole never.
+DRIPS = {
+    "a command": (b"", b"N", b""),
+    "the second command": (b"NOOP\r\n", b"N", b"250"),
+    "a line that is too long": (b"x" * 5000, b"y", b"500"),
+    "a command after one that was too long": (b"x" * 5000 + b"\r\n", b"NOOP ", b"500"),
+    "mail data": (b"EHLO x\r\n", b"x", b"354"),
+    "a header section": (b"EHLO x\r\n", b"X-A: b\r\n", b"354"),
+    "a chunk": (b"EHLO x\r\n", b"x", b"250"),
+    "nothing": (b"EHLO x\r\n", b"", b"250"),
+    "nothing more of mail data": (b"EHLO x\r\n", b"", b"354"),
+}
+
+
+def begin_drip(client, name):
+    begin, _, answer = DRIPS[name]
+    client.send(begin)
+    reply = client.reply() if answer else b""
+    if answer == b"354":
+        client.envelope()
+        reply = client.ask(b"DATA")
+    elif name == "a chunk":
+        client.envelope()
+        client.send(b"BDAT 1000\r\n")
+    assert reply.startswith(answer)
+
+
+def test_w56_what_drips(sink, tmp_path):
+    """A command has its time as a whole, and mail data its rate, however they come; so has what
+    does not come at all (W51)."""
+    with Proxy(tmp_path, sink.address,
+               timeouts={"command_s": 1, "data_s": 1, "min_data_rate": 1000}) as proxy:
+        proxy.probed()
+        clients = {name: proxy.client() for name in DRIPS}
+        for name, client in clients.items():
+            begin_drip(client, name)
         stop = threading.Event()
 
         def drip():
             while not stop.wait(0.1):
-                try:
-                    client.send(drop)
-                except OSError:
-                    return
+                for name, client in clients.items():
+                    try:
+                        client.send(DRIPS[name][1])
+                    except OSError:
+                        pass
         thread = threading.Thread(target=drip)
         thread.start()
-        replies = []
-        while not replies or replies[-1] != b"":
-            replies.append(client.reply())
-        stop.set()
-        thread.join()
-        assert replies[-2] == b"421 4.4.2 Timeout", replies
-
-
-@pytest.mark.parametrize("pieces,pause", [([b"x"] * 60, 0.1), ([b"Subject: x\r\n\r\nxx"], 0)],
-                         ids=["drips", "stops"])
-def test_w56_message_that_drips(sink, tmp_path, pieces, pause):
-    with Proxy(tmp_path, sink.address,
-               timeouts={"data_s": 1, "min_data_rate": 1000}) as proxy, proxy.client() as client:
-        begin_data(client, b"")
-        stop = threading.Event()
-
-        def drip():
-            for piece in pieces:
-                try:
-                    client.send(piece)
-                except OSError:
-                    return
-                if stop.wait(pause):
-                    return
-        thread = threading.Thread(target=drip)
-        thread.start()
-        assert client.reply() == b"421 4.4.2 Timeout"
-        assert ended(client)
-        stop.set()
-        thread.join()
+        try:
+            for name, client in clients.items():
+                assert client.reply() == b"421 4.4.2 Timeout", name
+                assert ended(client)
+        finally:
+            stop.set()
+            thread.join()
+        for client in clients.values():
+            client.close()
 
 
 def test_w56_slow_but_steady(sink, tmp_path):
@@ -271,7 +293,7 @@ def test_w56_slowloris(sink, tmp_path):
     """Clients that drip an octet at a time keep no honest one from being served, and all of them
     are sent away when the time for a command is over."""
     with Proxy(tmp_path, sink.address,
-               timeouts={"command_s": 2 + SLOW_CLIENTS // 500}) as proxy:
+               timeouts={"command_s": 2 + SLOW_CLIENTS // 1000}) as proxy:
         proxy.probed()
         slow = []
         for n in range(SLOW_CLIENTS):
@@ -413,6 +435,28 @@ def test_memory_is_out(sink, tmp_path):
                 assert client.message().startswith(b"250")
 
 
+def test_memory_is_out_for_chunks(sink, tmp_path):
+    """As with DATA."""
+    with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
+               timeouts={"memory_s": 1}) as proxy:
+        with proxy.client() as large, proxy.client() as small:
+            large.envelope()
+            large.send(b"BDAT 200000\r\n" + header(200000))
+            until(lambda: memory(proxy) >= BUDGET)
+            small.envelope()
+            small.send(b"BDAT 4 LAST\r\nx\r\n\n")
+            assert small.reply() == \
+                b"452 4.3.1 Insufficient system storage, try again later"
+            nothing_left(small)
+            assert large.reply() == b"452 4.3.1 Insufficient system storage, try again later"
+            large.send(b"BDAT 4 LAST\r\nx\r\n\n")
+            assert large.reply().startswith(b"551")
+            until(lambda: memory(proxy) == 0)
+            for client in (small, large):
+                nothing_left(client)
+                assert client.message().startswith(b"250")
+
+
 def test_memory_comes_back(sink, tmp_path):
     """Who waits goes on when another is done; and is not late for it."""
     with Proxy(tmp_path, sink.address, workers=2, limits={"memory_bytes": 800000},
@@ -434,7 +478,7 @@ def test_memory_of_a_filter_that_is_behind(sink, tmp_path):
     """What waits for filters counts as well, and is given up with the message."""
     with Filter(tmp_path / "f", body="hang") as slow, \
             Proxy(tmp_path / "p", sink.address, limits={"memory_bytes": BUDGET},
-                  timeouts={"memory_s": 1}, filters=[slow.settings()]) as proxy, \
+                  timeouts={"memory_s": 0}, filters=[slow.settings()]) as proxy, \
             proxy.client() as client:
         begin_data(client, b"Subject: x\r\n\r\n")
         content = b"x" * 998 + b"\r\n"

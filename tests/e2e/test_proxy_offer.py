@@ -60,12 +60,42 @@ def start(tmp_path):
 
 def test_w111_intersection_of_the_servers(start):
     proxy, *_ = start({"EHLO": ehlo(b"SIZE 900000", b"8BITMIME", b"SMTPUTF8", b"DSN")},
-                      {"EHLO": ehlo(b"SMTPUTF8", b"SIZE 700000", b"dsn", b"X-OTHER")},
-                      {"EHLO": ehlo(b"DSN", b"SIZE", b"8BITMIME", b"SMTPUTF8 x")})
+                      {"EHLO": ehlo(b"8BITMIME", b"SIZE 700000", b"dsn", b"X-OTHER")},
+                      {"EHLO": ehlo(b"DSN", b"SIZE", b"8BITMIME x", b"SMTPUTF8")})
     got = offer_of(proxy)
     assert got["SIZE"] == "700000"
-    assert {"PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS", "DSN", "SMTPUTF8"} <= set(got)
-    assert "8BITMIME" not in got and "X-OTHER" not in got
+    assert {"PIPELINING", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS", "DSN", "8BITMIME"} <= set(got)
+    assert "SMTPUTF8" not in got and "X-OTHER" not in got
+
+
+def test_smtputf8_wants_8bitmime(start):
+    """RFC 6531 3.1: no SMTPUTF8 without it."""
+    proxy, _ = start({"EHLO": ehlo(b"SMTPUTF8", b"DSN")})
+    got = offer_of(proxy)
+    assert "SMTPUTF8" not in got and "DSN" in got
+    with proxy.client() as client:
+        client.hello()
+        assert client.ask(b"VRFY a SMTPUTF8").startswith(b"555 5.5.4")
+        assert client.ask(b"MAIL FROM:<a@b> SMTPUTF8").startswith(b"553 5.6.7")
+
+
+def test_w42_all_that_the_extensions_add_is_taken(start):
+    proxy, backend = start({}, limits={"command_bytes": 1536})
+    local, domain = b"l" * 124, b"d" * 63 + b"." + b"e" * 63
+    path = b"<" + local + b"@" + domain + b">"  # 256 octets would be too long only with a route
+    route = b"<@" + b".".join([b"r" * 60] * 3) + b":" + path[1:]
+    mail = b"MAIL FROM:" + path + b" SIZE=00000000000000000100 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=" \
+        + b"+20" * 100
+    rcpt = b"RCPT TO:" + path + b" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;" + b"o" * 493
+    with proxy.client() as client:
+        client.hello()
+        assert client.ask(mail).startswith(b"250")
+        assert client.ask(rcpt).startswith(b"250")
+        assert client.ask(b"RCPT TO:" + route).startswith(b"501")  # read whole, but no path
+        assert client.ask(b"NOOP " + b"x" * 1529).startswith(b"250")
+        assert client.ask(b"NOOP " + b"x" * 1530).startswith(b"500 5.5.2")
+        assert client.data().startswith(b"250")
+    assert mail in backend.all_lines() and rcpt in backend.all_lines()
 
 
 def test_w111_every_backend_counts(tmp_path):

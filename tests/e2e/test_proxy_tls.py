@@ -566,6 +566,28 @@ def test_w01_w02_w03_under_tls(proxy, sink, sequence):
     assert len(outcomes) == 1
 
 
+@pytest.mark.parametrize("sequence", SMUGGLE, ids=repr)
+def test_w02_w03_w67_chunks_under_tls(proxy, sink, sequence):
+    """BDAT with a border of chunks, or of TLS records, at every octet."""
+    content = b"Subject: s\r\n\r\nfirst" + sequence + b"MAIL FROM:<evil@x>\r\n.\r\n"
+    with proxy.client(port=proxy.implicit, tls=tls_context()) as client:
+        client.hello()
+        before, sent = sink.names(), 0
+        for at in range(content.index(b"first") + 5, content.index(b"MAIL") + 1):
+            for wire in ([b"BDAT %d\r\n" % at + content[:at], b"BDAT %d LAST\r\n" % (len(content) - at) + content[at:]],
+                         [b"BDAT %d LAST\r\n" % len(content) + content[:at], content[at:]]):
+                client.send(b"MAIL FROM:<a@client.test>\r\nRCPT TO:<b@mx.test>\r\n")
+                for record in wire:
+                    client.send(record)
+                client.send(b"NOOP\r\n")
+                count = 3 + b"".join(wire).count(b"BDAT ")
+                assert client.codes(count) == [250] * count
+                sent += 1
+        fresh = {re.sub(rb"^Received:.*?\d{4}\r\n(?=Subject)", b"", m, flags=re.S) for m in stored(sink, before)}
+        assert len(sink.names()) == len(before) + sent
+        assert len(fresh) == 1 and fresh.pop().count(b"MAIL FROM:<evil@x>") == 1
+
+
 def test_w34_pipelined_group_under_tls(proxy):
     with proxy.client() as c:
         c.starttls()

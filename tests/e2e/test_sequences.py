@@ -6,31 +6,54 @@ what the backend has is what was answered 250. Each number is a session that is 
 
 import asyncio
 import os
+import time
 
 import pytest
 
-from proxylib import Proxy
+from proxylib import Certificate, Proxy
 from sequences import LIMIT, Peers, play
 
 COUNT = int(os.environ.get("WEIR_SEQUENCES", "600"))
 FIRST = int(os.environ.get("WEIR_SEQUENCES_FROM", "1"))
 BATCH, PARALLEL = 500, 4
-KINDS = {"no filter": [], "one filter": ["tempfail"], "two filters": ["reject", "accept"]}
+# on_failure of each filter, and whether the backend takes BDAT.
+KINDS = {"no filter": ([], True), "one filter": (["tempfail"], True),
+         "two filters": (["reject", "accept"], False)}
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def ready(proxy):
+    """Wait until the proxy knows what the backend can do."""
+    deadline = time.monotonic() + 20
+    while True:
+        with proxy.client() as client:
+            if b"SMTPUTF8" in client.hello():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_w70_w71_w72_w73_w74_sequences(tmp_path, kind):
-    failures = KINDS[kind]
+def test_w70_w71_w72_w73_w74_sequences(tmp_path, certificate, kind):
+    failures, chunking = KINDS[kind]
     with Peers() as peers:
-        filters = [{"name": f"f{n}", "socket": f"inet:127.0.0.1:{peers.ports[2 + n]}",
+        filters = [{"name": f"f{n}", "socket": f"inet:127.0.0.1:{peers.ports[3 + n]}",
                     "on_failure": failure} for n, failure in enumerate(failures)]
         limits = {"message_bytes": LIMIT, "header_bytes": LIMIT, "errors_soft": 1000000,
                   "errors_hard": 1000000, "junk_commands": 1000000}
-        with Proxy(tmp_path, f"127.0.0.1:{peers.ports[1]}", filters=filters, limits=limits,
+        listen = [{"address": "127.0.0.1:0", "tls": "offer",
+                   "certificates": [certificate.settings], "xclient": {"from": ["127.0.0.0/8"]}}]
+        with Proxy(tmp_path, f"127.0.0.1:{peers.ports[1 + chunking]}", filters=filters,
+                   limits=limits, listen=listen,
                    log={"level": "info"}) as proxy:
+            ready(proxy)
             stored = 0
             for n in range(FIRST, FIRST + COUNT, BATCH):
                 seeds = list(range(n, min(n + BATCH, FIRST + COUNT)))
-                stored += asyncio.run(play((proxy.host, proxy.port), failures, peers, seeds,
-                                           PARALLEL))
+                stored += asyncio.run(play((proxy.host, proxy.port), failures, chunking, peers,
+                                           seeds, PARALLEL))
             assert stored > COUNT // 4 or COUNT < 10

@@ -1125,6 +1125,25 @@ START_TEST(unknown_where_it_is_safe)
 }
 END_TEST
 
+/* Between two chunks of BDAT, while the filter still owes a reply to the header. */
+START_TEST(unknown_inside_of_content)
+{
+	static const struct fake_script script = { 0 };
+	struct bench b;
+
+	bench_open(&b, &script, 1, false);
+	ck_assert(ask_connect(&b) && ask_helo(&b) && ask_mail(&b) && ask_rcpt(&b, "r@e.test") &&
+	    ask_data(&b));
+	mail_make(&b, 100);
+	chain_header(b.chain, &b.mail);
+	ck_assert(ask_unknown(&b));
+	stream_body(&b, 50);
+	ck_assert(ask_unknown(&b) && ask_end(&b));
+	assert_trace(&b, 0, "O C H M R T L L L N B100 E Q");
+	bench_close(&b);
+}
+END_TEST
+
 START_TEST(unknown_may_say_its_own)
 {
 	static const struct fake_script script = {
@@ -1381,6 +1400,7 @@ int main(void)
 	tcase_add_test(tc, no_recipient_left);
 	tcase_add_test(tc, full_disk);
 	tcase_add_loop_test(tc, unknown_where_it_is_safe, 0, COUNT(unknowns));
+	tcase_add_test(tc, unknown_inside_of_content);
 	tcase_add_test(tc, unknown_may_say_its_own);
 	tcase_add_loop_test(tc, aborted, 0, COUNT(aborts));
 	tcase_add_loop_test(tc, freed_while_asking, 0, 5);

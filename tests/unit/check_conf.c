@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/settings_tables.h"
 #include "weir/settings.h"
 
 /* One mistake a row: the file, and the finding it must give. */
@@ -38,7 +39,7 @@ static const struct {
 	    "its prefix" },
 	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"unix:/x\", \"proxy_protocol\": { "
 	  "\"from\": "
-	  "[ \"0.0.0.0/0\" ] } } ] } }",
+	  "[ \"192.0.2.0/24\" ] } } ] } }",
 	    "weir.json:1:39: /proxy/listen/0/address: proxy_protocol and xclient are for TCP: "
 	    "clients of a Unix socket have no address to trust them by" },
 	{ "{ \"proxy\": { \"bare_newline_exceptions\": [ { \"from\": [ \"::/0\" ] } ] } }",
@@ -168,6 +169,26 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* Two rows of one name would fill two places, and the manual would say both. */
+static void ck_names(const struct conf_table *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		for (size_t k = i + 1; k < t->n; k++)
+			ck_assert_msg(strcmp(t->fields[i].name, t->fields[k].name) != 0,
+			    "%s: \"%s\" stands twice", t->name, t->fields[i].name);
+		if (t->fields[i].table != NULL)
+			ck_names(t->fields[i].table);
+	}
+}
+
+START_TEST(each_name_once)
+{
+	ck_names(&proxy_table);
+	ck_names(&milterd_table);
+	ck_names(&log_table);
+}
+END_TEST
+
 /* Each test runs in a folder of its own, so that tests may run side by side. */
 static char folder[] = "/tmp/check_conf.XXXXXX";
 
@@ -197,6 +218,7 @@ int main(void)
 	tcase_add_test(tc, trust_in_everybody);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, each_name_once);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }

@@ -16,6 +16,7 @@ static struct proxy_settings settings(void)
 		.limits.memory_bytes = 1000,
 		.timeouts.command_s = 300,
 		.timeouts.data_s = 5,
+		.timeouts.tls_handshake_s = 30,
 		.stress = { 80, 10, 10, 1, 1 } };
 
 	p.listen.n = 1;
@@ -48,6 +49,7 @@ START_TEST(stress_comes_and_goes)
 	ck_assert(pressure_turned(&there, 1));
 	ck_assert_int_eq(here.patience.command_s, 10);
 	ck_assert_int_eq(here.patience.data_s, 5); /* it is less already */
+	ck_assert_int_eq(here.patience.tls_handshake_s, 10);
 	ck_assert_int_eq(here.patience.errors_hard, 1);
 	ck_assert_int_eq(here.patience.junk_commands, 1);
 	ck_assert_uint_eq(atomic_load(&s->stressed), 2);

@@ -321,6 +321,99 @@ START_TEST(xtext)
 }
 END_TEST
 
+#define X10  "xxxxxxxxxx"
+#define X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+enum value { SIZE, NOTIFY, ORCPT, ORCPT_UTF8, ENVID };
+static const struct {
+	enum value which;
+	const char *value;
+	bool valid;
+} values[] = {
+	{ SIZE, "0", true },
+	{ SIZE, "18446744073709551615", true },
+	{ SIZE, "99999999999999999999", true },
+	{ SIZE, "00000000000000000001", true },
+	{ SIZE, "000000000000000000001", false },
+	{ SIZE, "", false },
+	{ SIZE, "1k", false },
+	{ SIZE, "-1", false },
+	{ SIZE, "99999999999999999x", false },
+	{ NOTIFY, "NEVER", true },
+	{ NOTIFY, "never", true },
+	{ NOTIFY, "SUCCESS", true },
+	{ NOTIFY, "delay,Failure,SUCCESS", true },
+	{ NOTIFY, "", false },
+	{ NOTIFY, "NEVER,DELAY", false },
+	{ NOTIFY, "DELAY,NEVER", false },
+	{ NOTIFY, "SUCCESS,", false },
+	{ NOTIFY, ",SUCCESS", false },
+	{ NOTIFY, "SUCCESS,,DELAY", false },
+	{ NOTIFY, "SUCCESS,SUCCESS", false },
+	{ NOTIFY, "SUCCESS;DELAY", false },
+	{ NOTIFY, "SOMETIMES", false },
+	{ ORCPT, "rfc822;b@x", true },
+	{ ORCPT, "X-y;+20a+2B", true },
+	{ ORCPT, "rfc822;a=b@x", true }, /* of VERP, bare against the letter */
+	{ ORCPT, "rfc822;", false },
+	{ ORCPT, ";b@x", false },
+	{ ORCPT, "rfc822", false },
+	{ ORCPT, "rfc(822;b", false },
+	{ ORCPT, "rfc822;a+0Ab", false },
+	{ ORCPT, "rfc822;a+00b", false }, /* W09 */
+	{ ORCPT, "rfc822;a+7Fb", false },
+	{ ORCPT, "rfc822;a+b", false },
+	{ ORCPT, "utf-8;\xc3\xbc@x", false },
+	{ ORCPT, "rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "123", true },
+	{ ORCPT, "rfc822;" X100 X100 X100 X100 X10 X10 X10 X10 X10 X10 X10 X10 X10 "1234", false },
+	{ ORCPT_UTF8, "utf-8;\xc3\xbc@x", true },
+	{ ORCPT_UTF8, "rfc822;b@x", true },
+	{ ORCPT_UTF8, "\xc3\xbc;b@x", false },
+	{ ENVID, "QQ314159", true },
+	{ ENVID, "a+20b+3D", true },
+	{ ENVID, X100, true },
+	{ ENVID, X10 X10 X10 X10 X10 X10 X10 X10 X10 "+20+20+20+20+20+20+20+20+20+20", true },
+	{ ENVID, X100 "x", false },
+	{ ENVID, "", false },
+	{ ENVID, "a+0D+0A", false },
+	{ ENVID, "a+00", false }, /* W09 */
+	{ ENVID, "\xc3\xbc", false },
+};
+START_TEST(values_of_parameters)
+{
+	struct slice v = slice_z(values[_i].value);
+	uint64_t size = 0;
+	bool valid = false;
+
+	switch (values[_i].which) {
+	case SIZE:
+		valid = smtp_size_parse(v, &size, NULL) == 0;
+		break;
+	case NOTIFY:
+		valid = smtp_notify_valid(v);
+		break;
+	case ORCPT:
+	case ORCPT_UTF8:
+		valid = smtp_orcpt_valid(v, values[_i].which == ORCPT_UTF8);
+		break;
+	case ENVID:
+		valid = smtp_envid_valid(v);
+		break;
+	}
+	ck_assert_msg(valid == values[_i].valid, "%s", values[_i].value);
+}
+END_TEST
+
+START_TEST(size_beyond_all_numbers)
+{
+	uint64_t size;
+
+	ck_assert_int_eq(smtp_size_parse(SLICE("18446744073709551616"), &size, NULL), 0);
+	ck_assert(size == UINT64_MAX);
+	ck_assert_int_eq(smtp_size_parse(SLICE("00010"), &size, NULL), 0);
+	ck_assert_uint_eq(size, 10);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("smtp_syntax");
@@ -335,6 +428,8 @@ int main(void)
 	tcase_add_loop_test(tc, names_of_hosts, 0, COUNT(names));
 	tcase_add_test(tc, name_limit);
 	tcase_add_loop_test(tc, xtext, 0, COUNT(xtexts));
+	tcase_add_loop_test(tc, values_of_parameters, 0, COUNT(values));
+	tcase_add_test(tc, size_beyond_all_numbers);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }

@@ -177,6 +177,27 @@ static void shake(void)
 	ck_assert_uint_eq(secured, 1);
 }
 
+static void on_alarm(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)arg = true;
+}
+
+/* How often the loop wakes up within a tenth of a second. */
+static unsigned wakes(void)
+{
+	bool over = false;
+	struct event *alarm = evtimer_new(base, on_alarm, &over);
+	unsigned n = 0;
+
+	event_add(alarm, &(struct timeval){ .tv_usec = 100000 });
+	for (; !over; n++)
+		ck_assert_int_ge(event_base_loop(base, EVLOOP_ONCE), 0);
+	event_free(alarm);
+	return n;
+}
+
 /* What was flushed before leaves in the clear, however slowly it is read; what was read and not
  * taken is gone. */
 START_TEST(tls_comes_behind_what_was_said)
@@ -191,8 +212,14 @@ START_TEST(tls_comes_behind_what_was_said)
 	ck_assert_uint_gt(stream_unsent(stream), 0);
 	start_tls(30);
 	ck_assert_uint_eq(stream_input(stream).n, 0);
+	/* He does not wait for our answer, nor reads it. */
+	SSL_set0_rbio(client, BIO_new(BIO_s_mem()));
+	(void)BIO_set_mem_eof_return(SSL_get_rbio(client), -1);
+	(void)SSL_do_handshake(client);
+	SSL_set_rfd(client, peer);
+	ck_assert_uint_le(wakes(), 3);
 	while (n < 60000) {
-		ssize_t got = read(peer, octets, sizeof(octets));
+		ssize_t got = read(peer, octets, 60000 - n);
 
 		ck_assert(got > 0 || errno == EAGAIN);
 		for (ssize_t i = 0; i < got; i++)
@@ -248,8 +275,13 @@ START_TEST(tls_input_that_the_socket_does_not_know_of)
 	memset(octets, 'x', sizeof(octets));
 	ck_assert_int_eq(SSL_write(client, octets, sizeof(octets)), sizeof(octets));
 	stream_pause(stream, true);
-	turn();
+	say(60000); /* that the socket becomes writable meanwhile changes nothing */
+	while (stream_unsent(stream) > 0) {
+		(void)SSL_read(client, octets, sizeof(octets));
+		turn();
+	}
 	ck_assert_uint_eq(stream_input(stream).n, 0);
+	ck_assert(!stream_eof(stream));
 	stream_pause(stream, false);
 	for (int i = 0; i < 50 && n < sizeof(octets); i++) {
 		turn();
