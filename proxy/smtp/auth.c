@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "findings.h"
+#include "identity.h"
 #include "proxy/listen/front.h"
 #include "weir/log.h"
 
@@ -426,6 +427,12 @@ static void start(struct session *s, struct slice response)
 		.session = s->id,
 		.response = response };
 
+	/* Where it is the backend who is asked, his yes comes with a connection. */
+	if (identity_relay(s) == NULL) {
+		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));
+		return;
+	}
+	q.relay = s->relay;
 	s->login->dialogue = auth_start(s->listener->auth, &q, &events, s);
 	if (s->login->dialogue == NULL)
 		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));
@@ -464,6 +471,9 @@ void auth_drop(struct session *s)
 	s->login = NULL;
 	if (l == NULL)
 		return;
+	/* A connection that he logged in on is no more his. */
+	if (s->relay != NULL && relay_adopted(s->relay))
+		relay_free(&s->relay);
 	auth_cancel(&l->dialogue);
 	event_del(&l->delay);
 	bytes_free(&l->later);

@@ -39,7 +39,7 @@ void identity_begin(struct session *s, const struct address *client)
 	(void)address_text(client, s->client_text);
 	s->bare_newline = newline_policy(s->settings, client);
 	s->reader.lf_ends = s->bare_newline == BARE_NEWLINE_NOTE;
-	if (s->name == NULL && s->worker->names != NULL)
+	if (s->name == NULL && s->name_query == NULL && s->worker->names != NULL)
 		s->name_query = names_find(s->worker->names, client, on_name, s, &s->name);
 }
 
@@ -137,7 +137,7 @@ static struct address server_address(const struct session *s)
 	return address_of((const struct sockaddr *)&ss);
 }
 
-void identity_introduce(void *session, struct introduction *into)
+static void introduce(void *session, struct introduction *into)
 {
 	const struct session *s = session;
 
@@ -151,4 +151,13 @@ void identity_introduce(void *session, struct introduction *into)
 		.server = server_address(s),
 		.ttl = s->front != NULL && s->front->ttl != UINT64_MAX ? s->front->ttl
 								       : INTRODUCTION_TTL };
+}
+
+struct relay *identity_relay(struct session *s)
+{
+	struct relay_client client = { .session = s->id, .introduce = introduce, .arg = s };
+
+	if (s->relay == NULL)
+		s->relay = relay_new(s->worker->upstream, &client);
+	return s->relay;
 }
