@@ -251,7 +251,7 @@ START_TEST(tls_output_in_pieces)
 		if (more > sizeof(octets) - said)
 			more = sizeof(octets) - said;
 		if (more > 0 && stream_unsent(stream) < 100000) {
-			stream_write(stream, slice_of(octets + said, more));
+			stream_write(stream, &(struct slice){ octets + said, more }, 1);
 			said += more;
 		}
 		turn();
