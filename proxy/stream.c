@@ -213,12 +213,15 @@ static void await_writable(struct stream *s)
 static ssize_t receive(struct stream *s, void *into, size_t n)
 {
 	ssize_t got;
+	int error;
 
 	if (s->tls == NULL)
 		return recv(s->fd, into, n, 0);
 	got = stream_tls_read(s->tls, into, n);
+	error = errno;
 	if (stream_tls_wants_write(s->tls))
 		await_writable(s);
+	errno = error;
 	return got;
 }
 

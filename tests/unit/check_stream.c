@@ -192,8 +192,10 @@ static unsigned wakes(void)
 	unsigned n = 0;
 
 	event_add(alarm, &(struct timeval){ .tv_usec = 100000 });
-	for (; !over; n++)
+	while (!over) {
 		ck_assert_int_ge(event_base_loop(base, EVLOOP_ONCE), 0);
+		n++;
+	}
 	event_free(alarm);
 	return n;
 }
