@@ -15,6 +15,7 @@
 
 #include "proxy/auth/sasl_service.h"
 #include "proxy/control/admin.h"
+#include "proxy/control/pressure.h"
 #include "proxy/control/shared.h"
 #include "proxy/filter/chain.h"
 #include "proxy/privileges.h"
@@ -473,6 +474,7 @@ static json_t *reload(struct master *m)
 	} else {
 		log_findings(&f);
 		log_event(LOG_LEVEL_INFO, "reload", "result", "done", NULL);
+		pressure_warn(&m->settings->proxy, m->count);
 		log_listening(m);
 		answer = json_pack("{s:b,s:i}", "ok", 1, "workers", (int)m->count);
 	}
@@ -715,6 +717,7 @@ int master_run(const char *path, struct settings *settings, bool foreground)
 	start_sasl(m);
 	for (size_t i = 0; i < m->count; i++)
 		start_worker(&m->places[i]);
+	pressure_warn(&m->settings->proxy, m->count);
 	log_listening(m);
 	tls_store_check_access(m->certificates);
 	event_base_dispatch(m->base);
