@@ -253,7 +253,10 @@ START_TEST(tls_output_in_pieces)
 		if (more > sizeof(octets) - said)
 			more = sizeof(octets) - said;
 		if (more > 0 && stream_unsent(stream) < 100000) {
-			stream_write(stream, slice_of(octets + said, more));
+			stream_write(stream,
+			    (struct slice[]){ slice_of(octets + said, more / 3),
+				slice_of(octets + said + more / 3, more - more / 3) },
+			    2);
 			said += more;
 		}
 		turn();
