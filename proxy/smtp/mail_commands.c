@@ -68,7 +68,9 @@ static const char *check_auth(struct session *s, struct slice value)
 {
 	if (!auth_offered(s))
 		return "555 5.5.4 AUTH is not offered\r\n";
-	return value.n <= 500 && smtp_xtext_valid(value, 500) ? NULL : "501 5.5.4 AUTH wants xtext or <>\r\n";
+	return value.n <= 500 && smtp_xtext_valid(value, 500)
+	    ? NULL
+	    : "501 5.5.4 AUTH wants xtext or <>\r\n";
 }
 
 /* RFC 6710 9: -9 to 9, without a plus and without zeros in front. */
