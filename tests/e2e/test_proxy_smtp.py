@@ -312,7 +312,7 @@ def test_w35_data_without_recipients(client):
     (b"EHLO", b"501 5.5.4"),
     (b"EHLO a b", b"501 5.5.4"),
 ])
-def test_w40_to_w59_replies(client, line, answer):
+def test_w09_w40_w43_w44_w46_w58_w59_replies(client, line, answer):
     client.hello()
     assert client.ask(line).startswith(answer)
 
