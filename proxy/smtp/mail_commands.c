@@ -62,14 +62,6 @@ static const char *check_orcpt(struct session *s, struct slice value)
 	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
 }
 
-static bool is_xtext(struct slice value)
-{
-	char text[512] = "";
-	struct buf b = BUF_ON(text);
-
-	return value.n > 0 && smtp_xtext_decode(value, &b, NULL) == 0;
-}
-
 /* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
  * trusted_value. */
 static const char *check_auth(struct session *s, struct slice value)
