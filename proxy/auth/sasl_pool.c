@@ -135,14 +135,12 @@ static void helper_start(struct sasl_pool *p, enum kind kind)
 
 static void run(struct helper *h, struct task *t)
 {
-	struct slice line = bytes_slice(&t->line);
-
 	if (t->helper == NULL)
 		h->tasks++;
 	t->helper = h;
 	t->state = TASK_RUNNING;
 	h->running = t;
-	stream_write(h->stream, &line, 1);
+	stream_write(h->stream, &(struct slice){ t->line.p, t->line.n }, 1);
 	sasl_forget_line(&t->line);
 	event_add(&h->timer, &(struct timeval){ .tv_sec = h->pool->settings->timeouts.auth_s });
 }
