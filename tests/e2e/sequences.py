@@ -101,7 +101,7 @@ class Author:
         self.random, self.seed, self.filters = random.Random(seed), seed, filters
         self.messages, self.dialogue = 0, ""
         # Most sessions have peers that do as they should.
-        self.trouble = self.random.choice([0, 0.03, 0.15])
+        self.trouble = self.random.choice([0, 0.05, 0.1, 0.2])
 
     def letter(self, letters, good):
         return self.random.choice(letters) if self.random.random() < self.trouble else good
@@ -122,12 +122,14 @@ class Author:
         tx = Transaction(f"t{self.seed}x{self.messages}", ["ccccccc"] * self.filters, "222")
         tx.filters = ["cccccc-"] * self.filters
         if not clean:
-            tx.filters = ["".join(self.filter_letters(6)) + self.letter("hb+PDf", "-")
-                          for _ in range(self.filters)]
+            tx.filters = ["".join(self.filter_letters(6)) + self.edit() for _ in range(self.filters)]
             tx.backend = "".join([self.letter("m45931oxg", "2"),
                                   self.letter("m45931oxg", "2"),
                                   self.letter("m45931oxgw", "2")])
         return tx
+
+    def edit(self):
+        return self.random.choice("hb+PDf") if self.random.random() < self.trouble * 3 else "-"
 
     def mail(self, clean=False):
         if not clean and self.random.random() < 0.1:
@@ -251,10 +253,11 @@ class Author:
             return self.rcpt(tx)
         return self.data()
 
-    def group(self, state, tx):
+    def group(self, model):
         """Steps that go out together, as the session would stand if all were accepted."""
+        state, tx = model.state, model.tx
         steps = [self.next(state, tx)]
-        if self.random.random() < 0.4:
+        if self.random.random() < (0.4 if model.esmtp else 0.9):
             return steps
         for _ in range(self.random.randint(1, 5)):
             if steps[-1].alone or (steps[-1].last and self.random.random() < 0.97):
@@ -410,7 +413,7 @@ class Session:
         if not check_banner(await self.wire.reply()):
             raise Failure("no greeting")
         for _ in range(self.author.random.randint(3, 8)):
-            if not await self.group(self.author.group(self.model.state, self.model.tx)):
+            if not await self.group(self.author.group(self.model)):
                 return
             while self.model.expecting:
                 if not await self.group([self.author.response()]):
