@@ -239,9 +239,9 @@ class Author:
                                        lambda: self.rcpt(tx), self.stray_chunk])()
         if roll < 0.18:
             return self.xclient()
-        if roll < 0.20:
+        if roll < 0.21:
             return self.starttls()
-        if roll < 0.22:
+        if roll < (0.35 if state == "READY" else 0.22):
             return self.auth()
         if state == "START":
             return self.hello()
