@@ -137,7 +137,7 @@ static const struct conf_field proxy_fields[] = {
 	{ .name = "limits/sessions", .type = CONF_INT, .offset = AT(limits.sessions), .fallback = "10000", .min = 1, .max = 1000000, .unit = "",
 	  .about = "Sessions at once over all workers; one more gets 421 4.3.2." },
 	{ .name = "limits/sessions_per_client", .type = CONF_INT, .offset = AT(limits.sessions_per_client), .fallback = "50", .min = 1, .max = 1000000, .unit = "",
-	  .about = "Sessions at once from one client address; one more gets 421 4.7.0." },
+	  .about = "Sessions at once from one client (an IPv4 address, or an IPv6 /64); one more gets 421 4.7.0." },
 	{ .name = "limits/errors_soft", .type = CONF_INT, .offset = AT(limits.errors_soft), .fallback = "10", .min = 1, .max = 1000000, .unit = "",
 	  .about = "Errors of a session after which every reply is delayed." },
 	{ .name = "limits/errors_hard", .type = CONF_INT, .offset = AT(limits.errors_hard), .fallback = "20", .min = 1, .max = 1000000, .unit = "",

@@ -122,6 +122,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/login.c \
+	proxy/upstream/login.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
@@ -150,8 +152,6 @@ check_auth_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/control/penalties.c
 check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
-check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
@@ -167,8 +167,8 @@ check_line_SOURCES = tests/unit/check_line.c tests/unit/unit.h proxy/smtp/line.c
 check_line_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_mail_SOURCES = tests/unit/check_mail.c tests/unit/unit.h proxy/mail.c proxy/spool.c
 check_mail_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
-check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/control/pressure.c \
-	proxy/control/shared.c
+check_pressure_SOURCES = tests/unit/check_pressure.c tests/unit/unit.h proxy/control/penalties.c \
+	proxy/control/pressure.c proxy/control/shared.c
 check_pressure_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_received_SOURCES = tests/unit/check_received.c tests/unit/unit.h proxy/received.c
 check_received_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
@@ -206,6 +206,7 @@ EXTRA_DIST += \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_auth.py \
+	tests/e2e/test_proxy_auth_relay.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \

@@ -9,18 +9,9 @@
 /* 0 is a place that nobody ever had. */
 #define SOMEBODY 1
 
-uint64_t decay_name(const struct decay *d, enum decay_kind kind, struct slice name)
-{
-	return keyed_hash(d->key + (uint64_t)kind, name) | SOMEBODY;
-}
-
 uint64_t decay_client(const struct decay *d, enum decay_kind kind, const struct address *client)
 {
-	char network[9] = { (char)client->family };
-	size_t n = client->family == AF_INET ? 4 : client->family == AF_INET6 ? 8 : 0;
-
-	memcpy(network + 1, client->octets, n);
-	return decay_name(d, kind, slice_of(network, n + 1));
+	return keyed_hash_client(d->key + ((uint64_t)kind << 32), client) | SOMEBODY;
 }
 
 static int64_t level(const struct decay_place *p)
@@ -108,12 +99,4 @@ int64_t decay_over(const struct decay *d, uint64_t who, struct decay_rule rule, 
 		return 0;
 	over_us = level(&d->places[at]) - (now_ms + rule.forget_ms) * 1000;
 	return over_us > 0 ? (over_us + 999) / 1000 : 0;
-}
-
-void decay_forget(struct decay *d, uint64_t who)
-{
-	size_t at = find(d, who);
-
-	if (at < DECAY_PLACES)
-		atomic_store_explicit(&d->places[at].empty, 0, memory_order_relaxed);
 }

@@ -1,6 +1,6 @@
 /*
- * decay - sums that fade, over all workers: what a client or a login did amiss of late. A table of
- * atomics in shared memory, of a fixed size: (kind, who) -> a level. Units    a level is kept as
+ * decay - sums that fade, over all workers: what a client did amiss of late. A table of
+ * atomics in shared memory, of a fixed size: (kind, client) -> a level. Units    a level is kept as
  * the moment at which it will have faded to nothing (in microseconds), so fading costs no work, and
  * a place whose moment is past is free. now_ms is the monotonic clock's, the same for all
  * processes. Bounds   when every place for a newcomer is taken, the one that fades first makes way:
@@ -18,9 +18,7 @@
 #define DECAY_PLACES 65536
 
 enum decay_kind {
-	DECAY_ABORTED, /* octets of mail data that were sent and then taken back, by client */
-	DECAY_LOGIN_CLIENT,
-	DECAY_LOGIN_NAME,
+	DECAY_ABORTED, /* octets of mail data that were sent and then taken back */
 };
 
 /* What is too much, and how fast it is forgotten: a sum of `limit` fades to nothing in forget_ms.
@@ -35,22 +33,18 @@ struct decay_rule {
 struct decay {
 	uint64_t key; /* secret, set before the workers start */
 	struct decay_place {
-		_Atomic uint64_t who;  /* hash of kind and name */
+		_Atomic uint64_t who;  /* hash of kind and client */
 		_Atomic int64_t empty; /* us: when nothing will be left; the past: nothing is */
 	} places[DECAY_PLACES];
 };
 
-/* The hash that the functions below take. A client stands for its network: IPv4 /32, IPv6 /64,
- * since so much is what one customer is given. */
+/* The hash that the functions below take. A client stands for its network: IPv4 /32, IPv6 /64. */
 uint64_t decay_client(const struct decay *d, enum decay_kind kind, const struct address *client);
-uint64_t decay_name(const struct decay *d, enum decay_kind kind, struct slice name);
 
 /* Add amount to who's sum, and tell the sum. An amount of 0 only tells it. */
 uint64_t decay_add(
     struct decay *d, uint64_t who, struct decay_rule rule, uint64_t amount, int64_t now_ms);
 /* For how many milliseconds who's sum will be over the limit; 0: it is not. */
 int64_t decay_over(const struct decay *d, uint64_t who, struct decay_rule rule, int64_t now_ms);
-/* The sum is nothing again: a login that succeeded. */
-void decay_forget(struct decay *d, uint64_t who);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef PROXY_CONTROL_KEYED_HASH_H
 #define PROXY_CONTROL_KEYED_HASH_H
 
+#include "weir/net.h"
 #include "weir/slice.h"
 
 static inline uint64_t keyed_hash(uint64_t key, struct slice s)
@@ -17,6 +18,15 @@ static inline uint64_t keyed_hash(uint64_t key, struct slice s)
 	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
 	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
 	return h ^ (h >> 33);
+}
+
+/* Of a client, who stands for his network: IPv4 /32, IPv6 /64, since so much is what one customer
+ * is given. */
+static inline uint64_t keyed_hash_client(uint64_t key, const struct address *a)
+{
+	size_t n = a->family == AF_INET ? 4 : a->family == AF_INET6 ? 8 : 0;
+
+	return keyed_hash(key ^ (uint64_t)a->family, slice_of(a->octets, n));
 }
 
 #endif

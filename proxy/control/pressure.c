@@ -33,12 +33,22 @@ static struct patience patience(const struct proxy_settings *p, bool stressed)
 	return now;
 }
 
-/* By the limit of the process as it is now; at least 1. */
-static size_t sessions_max(const struct pressure *p)
+/* Connections to backends that wait for a message, and are no session's. */
+static size_t kept(const struct proxy_settings *p)
 {
-	size_t filters = p->settings->filters.n;
-	size_t each = 3 + (filters > 0 ? filters + 1 : 0);
-	size_t own = RESERVED + p->settings->listen.n;
+	const struct backend_settings *b = p->backends.v;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->backends.n; i++)
+		n += b[i].servers.n * (size_t)b[i].keep.connections;
+	return n;
+}
+
+/* By the limit of the process as it is now; at least 1. */
+static size_t sessions_max(const struct proxy_settings *p)
+{
+	size_t each = 3 + (p->filters.n > 0 ? p->filters.n + 1 : 0);
+	size_t own = RESERVED + p->listen.n + kept(p);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -53,12 +63,26 @@ void pressure_start(
 		.shared = shared,
 		.slot = slot,
 		.patience = patience(settings, false) };
-	p->sessions_max = sessions_max(p);
+	p->sessions_max = sessions_max(p->settings);
+}
+
+void pressure_warn(const struct proxy_settings *settings, size_t workers)
+{
+	size_t each = sessions_max(settings), wanted = (size_t)settings->limits.sessions;
+	struct log_line l;
+
+	if (each >= wanted / workers)
+		return;
+	log_begin(&l, LOG_LEVEL_WARN, "descriptors");
+	log_z(&l, "what", "the limit of open files allows fewer sessions than limits/sessions");
+	log_int(&l, "sessions", (int64_t)(each * workers));
+	log_int(&l, "limit", (int64_t)wanted);
+	log_end(&l);
 }
 
 bool pressure_room(struct pressure *p, size_t sessions)
 {
-	p->sessions_max = sessions_max(p);
+	p->sessions_max = sessions_max(p->settings);
 	return sessions < p->sessions_max;
 }
 

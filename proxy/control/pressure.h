@@ -32,6 +32,9 @@ struct pressure {
 
 void pressure_start(
     struct pressure *p, const struct proxy_settings *settings, struct shared *shared, int slot);
+/* For the master: say so where its limit of open files allows fewer sessions than limits/sessions.
+ */
+void pressure_warn(const struct proxy_settings *settings, size_t workers);
 /* Has this worker descriptors for another session beside `sessions`? Each may come to need one for
  * its client, one for each filter, one for a backend and one for each version of its body, and none
  * must find the last one gone. */

@@ -90,11 +90,6 @@ struct shared_sums shared_sum(const struct shared *s)
 	return sums;
 }
 
-static uint64_t client_hash(const struct shared *s, const struct address *a)
-{
-	return keyed_hash(s->key ^ (uint64_t)a->family, slice_of(a->octets, sizeof(a->octets)));
-}
-
 /* The place that holds this client, or a free one where make is true, or NULL. */
 static _Atomic uint64_t *client_place(struct shared_slot *w, uint64_t hash, bool make)
 {
@@ -158,7 +153,7 @@ bool shared_set_stress(struct shared *s, int slot, bool stressed)
 
 bool shared_join(struct shared *s, int slot, const struct address *client, uint64_t client_max)
 {
-	uint64_t hash = client_hash(s, client), v;
+	uint64_t hash = keyed_hash_client(s->key, client), v;
 	_Atomic uint64_t *p;
 
 	if (client_sessions(s, hash) >= client_max)
@@ -174,7 +169,8 @@ bool shared_join(struct shared *s, int slot, const struct address *client, uint6
 
 void shared_part(struct shared *s, int slot, const struct address *client)
 {
-	_Atomic uint64_t *p = client_place(&s->slots[slot], client_hash(s, client), false);
+	_Atomic uint64_t *p = client_place(
+	    &s->slots[slot], keyed_hash_client(s->key, client), false);
 	uint64_t v;
 
 	if (p == NULL)

@@ -33,11 +33,24 @@ static bool needs_memory(const struct session *s)
 		(session_filtered(s) && !s->discard && !chain_decided(s->chain)));
 }
 
+/* Nobody gives much back but he himself: one message may always be as large as its own limits
+ * allow, and two at once never qualify. */
+static bool alone(const struct session *s)
+{
+	return shared_memory(s->worker->shared) - s->memory <
+	    (uint64_t)s->settings->limits.memory_bytes / 4;
+}
+
+static bool must_wait(const struct session *s)
+{
+	return s->worker->pressure.memory == MEMORY_OUT && !alone(s);
+}
+
 bool memory_waits(struct session *s)
 {
 	if (s->starved_ms != 0)
 		return true;
-	if (s->worker->pressure.memory != MEMORY_OUT || !needs_memory(s))
+	if (!must_wait(s) || !needs_memory(s))
 		return false;
 	s->starved_ms = clock_ms();
 	stream_pause(s->stream, true);
@@ -66,7 +79,7 @@ void memory_look(struct session *s)
 		memory_count(s); /* filters may have read on */
 	if (s->starved_ms == 0)
 		return;
-	if (s->worker->pressure.memory == MEMORY_OUT) {
+	if (must_wait(s)) {
 		if (clock_ms() - s->starved_ms < s->settings->timeouts.memory_s * 1000)
 			return;
 		log_event(LOG_LEVEL_WARN, "no_memory", "id", s->mail.id, "client", s->client_text,

@@ -345,7 +345,7 @@ def test_w51_descriptors(sink, tmp_path):
     and the others hear 421 before anything runs out."""
     with Proxy(tmp_path, sink.address, limits=MANY, spool={"memory_bytes": 10},
                stress={"percent": 0}) as proxy:
-        limit_descriptors(proxy.probed(), 33 + 3 * 20 + 2)
+        limit_descriptors(proxy.probed(), 53 + 3 * 20 + 2)
         clients = [proxy.client() for _ in range(30)]
         banners = [c.banner for c in clients]
         assert all(b.startswith(b"220") for b in banners[:20])
@@ -361,6 +361,14 @@ def test_w51_descriptors(sink, tmp_path):
         until(lambda: proxy.control("status")["sessions"] == 0)
         with proxy.client() as client:
             assert client.banner.startswith(b"220")
+
+
+def test_too_few_descriptors_are_told_of(sink, tmp_path):
+    with Proxy(tmp_path, sink.address, limits={"sessions": 100}) as proxy:
+        assert "descriptors" not in proxy.log
+        subprocess.run(["prlimit", f"--pid={proxy.process.pid}", "--nofile=200:200"], check=True)
+        assert proxy.control("reload")["ok"]
+        proxy.wait_for_log(r"warn: descriptors .* sessions=49 limit=100")
 
 
 def test_accepting_pauses_without_descriptors(sink, tmp_path):
@@ -382,6 +390,7 @@ def test_accepting_pauses_without_descriptors(sink, tmp_path):
 # ---- memory --------------------------------------------------------------------------------------
 
 BUDGET = 262144
+NO_STORAGE = b"452 4.3.1 Insufficient system storage, try again later"
 
 
 def memory(proxy):
@@ -415,46 +424,73 @@ def test_memory_bodies_go_to_files(sink, tmp_path):
             c.close()
 
 
+def large_ones(proxy, begin):
+    """Two clients in their header sections, who hold twice the memory there is."""
+    clients = [proxy.client() for _ in range(2)]
+    for c in clients:
+        c.envelope()
+        c.send(begin)
+        if begin.startswith(b"DATA"):
+            assert c.reply().startswith(b"354")
+    for enough in (200000, BUDGET):  # neither of them is small when it is out
+        for c in clients:
+            c.send(header(60000))
+        until(lambda: memory(proxy) >= enough)
+    return clients
+
+
 def test_memory_is_out(sink, tmp_path):
     """DATA is refused, and who is in his header section waits, first for memory, then for 452."""
     with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
                timeouts={"memory_s": 1}) as proxy:
-        with proxy.client() as large, proxy.client() as small:
-            begin_data(large, header(200000))
-            until(lambda: memory(proxy) >= BUDGET)
+        large = large_ones(proxy, b"DATA\r\n")
+        with proxy.client() as small:
             small.envelope()
-            assert small.ask(b"DATA") == \
-                b"452 4.3.1 Insufficient system storage, try again later"
+            assert small.ask(b"DATA") == NO_STORAGE
             nothing_left(small)
-            large.send(header(100000) + b"\r\nbody\r\n.\r\n")
-            assert large.reply() == b"452 4.3.1 Insufficient system storage, try again later"
-            nothing_left(large)
-            assert "no_memory" in proxy.log
+            for c in large:
+                c.send(header(10000) + b"\r\nbody\r\n.\r\n")
+            answers = [c.reply() for c in large]
+            # One that was refused made room for the other.
+            assert NO_STORAGE in answers and any(a.startswith(b"250") for a in answers)
+            assert len(re.findall("no_memory", proxy.log)) == 1
             until(lambda: memory(proxy) == 0)
-            for client in (small, large):
+            for client in (small, *large):
+                nothing_left(client)
                 assert client.message().startswith(b"250")
+                client.close()
 
 
 def test_memory_is_out_for_chunks(sink, tmp_path):
     """As with DATA."""
     with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
                timeouts={"memory_s": 1}) as proxy:
-        with proxy.client() as large, proxy.client() as small:
-            large.envelope()
-            large.send(b"BDAT 200000\r\n" + header(200000))
-            until(lambda: memory(proxy) >= BUDGET)
+        large = large_ones(proxy, b"BDAT 140000\r\n")
+        with proxy.client() as small:
             small.envelope()
             small.send(b"BDAT 4 LAST\r\nx\r\n\n")
-            assert small.reply() == \
-                b"452 4.3.1 Insufficient system storage, try again later"
+            assert small.reply() == NO_STORAGE
             nothing_left(small)
-            assert large.reply() == b"452 4.3.1 Insufficient system storage, try again later"
-            large.send(b"BDAT 4 LAST\r\nx\r\n\n")
-            assert large.reply().startswith(b"551")
+            for c in large:
+                c.send(header(20000))
+            answers = [c.reply() for c in large]
+            assert NO_STORAGE in answers and any(a.startswith(b"250") for a in answers)
+            for c, answer in zip(large, answers):
+                c.send(b"BDAT 4 LAST\r\n\r\nx\n")
+                assert c.reply().startswith(b"551" if answer == NO_STORAGE else b"250")
             until(lambda: memory(proxy) == 0)
-            for client in (small, large):
+            for client in (small, *large):
                 nothing_left(client)
                 assert client.message().startswith(b"250")
+                client.close()
+
+
+def test_memory_for_one_message(sink, tmp_path):
+    """There is always enough for one."""
+    with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
+               timeouts={"memory_s": 0}) as proxy, proxy.client() as client:
+        client.hello()
+        assert client.message(header(900000) + b"\r\n" + b"x\r\n" * 300000).startswith(b"250")
 
 
 def test_memory_comes_back(sink, tmp_path):
@@ -479,13 +515,14 @@ def test_memory_of_a_filter_that_is_behind(sink, tmp_path):
     with Filter(tmp_path / "f", body="hang") as slow, \
             Proxy(tmp_path / "p", sink.address, limits={"memory_bytes": BUDGET},
                   timeouts={"memory_s": 0}, filters=[slow.settings()]) as proxy, \
-            proxy.client() as client:
-        begin_data(client, b"Subject: x\r\n\r\n")
-        content = b"x" * 998 + b"\r\n"
-        client.socket.settimeout(20)
-        threading.Thread(target=lambda: client.send(content * 3000 + b".\r\n")).start()
-        assert client.reply().startswith(b"452 4.3.1")
-        assert memory(proxy) < BUDGET
+            proxy.client() as one, proxy.client() as other:
+        content = b"Subject: x\r\n\r\n" + (b"x" * 998 + b"\r\n") * 250
+        for client in (one, other):
+            begin_data(client, b"")
+        for client in (one, other):
+            client.send(content)
+        proxy.wait_for_log("no_memory")
+        until(lambda: memory(proxy) < 2 * BUDGET)
 
 
 def test_memory_of_a_dead_worker(sink, tmp_path):

@@ -67,18 +67,20 @@ END_TEST
 
 static const struct {
 	unsigned long descriptors;
-	size_t filters, sessions;
+	size_t filters, servers, sessions;
 } room[] = {
-	{ 33 + 3 * 20, 0, 20 },
-	{ 33 + 3 * 20 + 2, 0, 20 },
-	{ 33 + 5 * 20, 1, 20 },
-	{ 33 + 6 * 20, 2, 20 },
-	{ 20, 0, 1 },
+	{ 33 + 3 * 20, 0, 0, 20 },
+	{ 33 + 3 * 20 + 2, 0, 0, 20 },
+	{ 33 + 5 * 20, 1, 0, 20 },
+	{ 33 + 6 * 20, 2, 0, 20 },
+	{ 33 + 2 * 10 + 3 * 20, 0, 2, 20 }, /* each keeps ten connections */
+	{ 20, 0, 0, 1 },
 };
 
 START_TEST(descriptors_bound_sessions)
 {
 	struct proxy_settings p = settings();
+	struct backend_settings backend = { .servers.n = room[_i].servers, .keep.connections = 10 };
 	struct shared *s = shared_new(NULL);
 	struct pressure here;
 	struct rlimit was, now;
@@ -86,6 +88,7 @@ START_TEST(descriptors_bound_sessions)
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
 	now = (struct rlimit){ room[_i].descriptors, was.rlim_max };
 	p.filters.n = room[_i].filters;
+	p.backends = (struct conf_items){ &backend, 1 };
 	p.limits.sessions = 1000;
 	pressure_start(&here, &p, s, shared_take_slot(s));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);

@@ -71,6 +71,22 @@ START_TEST(client_known_later)
 }
 END_TEST
 
+/* Who has a /64 has 2^64 addresses. */
+START_TEST(ipv6_networks)
+{
+	struct shared *s = shared_new(NULL);
+	struct address a = { .family = AF_INET6, .octets = { 0x20, 1, [15] = 1 } }, b = a, c = a;
+	int slot = shared_take_slot(s);
+
+	b.octets[8] = 7;
+	c.octets[7] = 7;
+	ck_assert_int_eq(shared_enter(s, slot, &a, 10, 1), SHARED_WELCOME);
+	ck_assert_int_eq(shared_enter(s, slot, &b, 10, 1), SHARED_CLIENT_FULL);
+	ck_assert_int_eq(shared_enter(s, slot, &c, 10, 1), SHARED_WELCOME);
+	shared_free(&s);
+}
+END_TEST
+
 START_TEST(many_clients)
 {
 	struct shared *s = shared_new(NULL);
@@ -100,6 +116,7 @@ int main(void)
 
 	tcase_add_test(tc, limits_over_workers);
 	tcase_add_test(tc, client_known_later);
+	tcase_add_test(tc, ipv6_networks);
 	tcase_add_test(tc, many_clients);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
