@@ -81,8 +81,6 @@ BAD_RCPT = [(b"RCPT", 501), (b"RCPT TO:<>", 501), (b"RCPT TO:<b@@x>", 501),
 # With the code after HELO, which offers no extension.
 PARAMETERS = [(b"", 0), (b"", 0), (b"", 0), (b" SIZE=1000", 0), (b" BODY=8BITMIME", 554),
               (b" RET=HDRS ENVID=e", 555), (b" SMTPUTF8", 553)]
-
-
 # AUTH's lines, their codes, and the responses that may follow a 334.
 GOOD, BAD = plain(b"anna", b"secret"), plain(b"anna", b"wrong")
 LOGINS = [(b"AUTH", 501, ""), (b"AUTH NONSENSE", 504, ""), (b"AUTH PLAIN !", 501, ""), (b"AUTH PLAIN " + GOOD, 235, ""),
@@ -347,7 +345,8 @@ class Session:
         connect = self.author.connect()
         self.address = "127.0." + ".".join(str(FILTER_LETTERS.index(c)) for c in connect)
         self.model = Model(failures, connect, LIMIT, chunking)
-        self.transcript, self.wire, self.doubtful = [], None, None
+        self.transcript, self.wire = [], None
+        self.doubtful = set()  # messages that nobody waited for: the backend may have them
 
     async def answer(self, step, more):
         """One step's reply against the model. False when the session is over."""
@@ -382,18 +381,26 @@ class Session:
         """False when the session is over."""
         # Whether more waits behind a command is part of the answer: no luck may decide that.
         illegal = any(step.last for step in steps[:-1]) or not self.model.esmtp
-        await self.send(b"".join(step.wire for step in steps), illegal)
+        wire = b"".join(step.wire for step in steps)
+        await self.send(wire, illegal)
+        if self.author.random.random() < 0.01:
+            self.leave(wire)
+            return False
         for n, step in enumerate(steps):
             if not await self.answer(step, n + 1 < len(steps)):
                 return False
         return True
+
+    def leave(self, wire):
+        """Go without waiting for the replies."""
+        tokens = re.findall(r"t\d+x\d+", wire.decode("latin-1"))
+        self.doubtful = {*tokens, *([self.model.tx.token] if self.model.tx else [])}
 
     async def content(self):
         """The content, now and then with commands behind it; then the proof that nothing is
         left."""
         author, tx = self.author, self.model.tx
         if author.random.random() < 0.02:
-            self.doubtful = tx.token
             await self.send(author.content(tx).wire[:-author.random.randint(1, 5)])
             return False
         proof = author.proof()
@@ -410,8 +417,10 @@ class Session:
         return True
 
     async def talk(self):
-        if not check_banner(await self.wire.reply()):
-            raise Failure("no greeting")
+        greeting = await self.wire.reply()
+        check_reply(greeting, None)
+        if not greeting.startswith(b"220 "):
+            raise Failure(f"{greeting!r} is no greeting")
         for _ in range(self.author.random.randint(3, 8)):
             if not await self.group(self.author.group(self.model)):
                 return
@@ -443,16 +452,11 @@ class Session:
         return "\n".join(lines)
 
 
-def check_banner(octets):
-    check_reply(octets, None)
-    return octets.startswith(b"220 ")
-
-
 # ---- the backend's side --------------------------------------------------------------------------
 
-def check_stored(sessions, records):
+def check_stored(sessions, records, doubtful):
     """Every 250 to a dot is one message at the backend, with its own envelope and content; nothing
-    else is there."""
+    else is there, but perhaps once what is doubtful, now or later."""
     by_token = {}
     for reverse, recipients, content in records:
         token = reverse.partition("_")[0].removesuffix("f")
@@ -464,6 +468,11 @@ def check_stored(sessions, records):
                               by_token.pop(tx.token, []))
         except Failure as failure:
             raise Failure(f"{failure}\n{session.report()}") from None
+    doubtful.update(*[session.doubtful for session in sessions])
+    for token in doubtful & set(by_token):
+        if len(by_token[token]) == 1:
+            by_token.pop(token)
+            doubtful.remove(token)
     if by_token:
         token, found = by_token.popitem()
         culprit = [s.report() for s in sessions if token.startswith(f"t{s.seed}x")]
@@ -504,6 +513,7 @@ class Peers:
         self.process = subprocess.Popen([sys.executable, os.path.join(here, "sequencepeers.py")],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.ports = [int(n) for n in self.process.stdout.readline().split()]
+        self.doubtful = set()
         return self
 
     def __exit__(self, *_):
@@ -533,5 +543,5 @@ async def play(proxy, failures, chunking, peers, seeds, parallel):
                 raise Failure(f"{failure!r}\n{session.report()}") from None
 
     await asyncio.gather(*[player() for _ in range(parallel)])
-    check_stored(done, await peers.records())
+    check_stored(done, await peers.records(), peers.doubtful)
     return sum(len(s.model.stored) for s in done)
