@@ -157,6 +157,18 @@ def test_w42_whole_messages_are_no_aborts(sink, tmp_path):
             client.ask(b"RSET")
 
 
+def test_w42_a_slow_filter_is_not_the_clients_fault(sink, tmp_path):
+    with Filter(tmp_path / "f", eom="hang") as slow, \
+            Proxy(tmp_path / "p", sink.address, limits={"aborted_bytes": 100},
+                  filters=[slow.settings()]) as proxy:
+        with proxy.client() as client:
+            begin_data(client, b"Subject: x\r\n\r\n" + b"x" * 1000 + b"\r\n.\r\n")
+            slow.wait_for("eom")
+        proxy.wait_for_log("action=abort")
+        with proxy.client() as client:
+            assert client.banner.startswith(b"220")
+
+
 # ---- stress --------------------------------------------------------------------------------------
 
 def test_stress(sink, tmp_path):
