@@ -68,9 +68,9 @@ struct load {
 	SSL_CTX *tls;
 	int epoll;
 	struct session *sessions;
-	size_t opened;                     /* sessions that were started once */
-	size_t busy, resting;              /* sessions */
-	size_t claimed, delivered;         /* messages; of connections where they carry none */
+	size_t opened;             /* sessions that were started once */
+	size_t busy, resting;      /* sessions; those that never got to begin are not busy */
+	size_t claimed, delivered; /* messages; of connections where they carry none */
 	size_t connections, full, resumed; /* handshakes */
 	struct bytes content;              /* a message with the dot that ends it */
 	struct bytes latencies;            /* uint32_t, microseconds */
@@ -113,8 +113,10 @@ static void work_done(struct session *s)
 
 static void open_next(struct load *l)
 {
-	if (l->opened < l->o->sessions)
-		session_start(&l->sessions[l->opened++]);
+	if (l->opened == l->o->sessions)
+		return;
+	l->busy++;
+	session_start(&l->sessions[l->opened++]);
 }
 
 /* ---- one session */
@@ -424,7 +426,6 @@ void load_run(struct load *l)
 	bool said = false;
 
 	l->began = load_now();
-	l->busy = l->o->sessions;
 	for (size_t i = 0; i < OPENING; i++)
 		open_next(l);
 	while (l->busy > 0 && turn(l)) {

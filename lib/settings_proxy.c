@@ -244,6 +244,8 @@ static const struct conf_field proxy_fields[] = {
 	  .about = "Clients for which another policy than bare_newline holds; the first that fits counts." },
 	{ .name = "dns/servers", .type = CONF_STRS, .offset = AT(dns_servers), .fallback = "[]", .max = 8, .unit = "",
 	  .about = "Name servers, ADDRESS or ADDRESS:PORT; none stands for those of /etc/resolv.conf." },
+	{ .name = "lenient_paths", .type = CONF_BOOL, .offset = AT(lenient_paths), .fallback = "false", .unit = "",
+	  .about = "Take blanks in front of an address of MAIL and RCPT, and one without its angle brackets, as old devices send them and Postfix takes them; else they get 501." },
 	{ .name = "received", .type = CONF_BOOL, .offset = AT(received), .fallback = "true", .unit = "",
 	  .about = "Add a Received field, as RFC 5321 4.4 asks of a relay." },
 	{ .name = "chunking", .type = CONF_BOOL, .offset = AT(chunking), .fallback = "true", .unit = "",

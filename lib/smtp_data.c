@@ -3,14 +3,13 @@
 #include "weir/smtp_data.h"
 
 /*
- * Both directions walk plain lines with memchr and copy them as one run; only the octets where
- * something may have to change (a dot at the start of a line, a CR or LF without its other half)
- * are looked at one by one.
+ * Both directions pass over plain text in blocks, without looking at where its lines end; only
+ * where something may have to change (a dot at the start of a line, a CR or LF without its other
+ * half) a line is taken by itself, and then an octet.
  */
 struct scan {
 	const char *at, *end;
 	const char *lf; /* the next LF, or end; stale, and looked up again, once `at` is past it */
-	uint64_t lines; /* passed */
 };
 
 static struct scan scan_start(struct slice in)
@@ -25,6 +24,34 @@ static const char *find_or_end(const char *p, char c, const char *end)
 	return at != NULL ? at : end;
 }
 
+#define BLOCK 64
+
+/* Is each CR in p[0..BLOCK) followed by LF, each LF in p[1..BLOCK] preceded by CR, and no LF
+ * followed by a dot? No branches: compilers make vector instructions of it. */
+static bool plain_block(const char *p)
+{
+	unsigned char odd = 0;
+
+	for (size_t i = 0; i < BLOCK; i++) {
+		odd |= (unsigned char)((p[i] == '\r') ^ (p[i + 1] == '\n'));
+		odd |= (unsigned char)((p[i] == '\n') & (p[i + 1] == '.'));
+	}
+	return odd == 0;
+}
+
+/* Blocks may cut a CR LF in two: then the CR is left as well. */
+static void skip_blocks(struct scan *s)
+{
+	const char *from = s->at;
+
+	if (*from == '\n')
+		return;
+	while (s->end - s->at > BLOCK && plain_block(s->at))
+		s->at += BLOCK;
+	if (s->at > from && s->at[-1] == '\r')
+		s->at--;
+}
+
 /* Move on over text and CR LF; stop before a dot that follows a CR LF, before a bare LF, and before
  * a CR that is bare or the last octet. The LF is kept between calls: a line of bare CRs would else
  * cost its length for each of them. */
@@ -33,6 +60,7 @@ static void scan_plain(struct scan *s)
 	while (s->at < s->end) {
 		const char *cr;
 
+		skip_blocks(s);
 		if (s->lf == NULL || s->lf < s->at)
 			s->lf = find_or_end(s->at, '\n', s->end);
 		cr = find_or_end(s->at, '\r', s->lf);
@@ -41,7 +69,6 @@ static void scan_plain(struct scan *s)
 			return;
 		}
 		s->at = s->lf + 1;
-		s->lines++;
 		if (s->at < s->end && *s->at == '.')
 			return;
 	}
@@ -60,7 +87,7 @@ enum state {
 	ENDED,
 };
 enum octet { OCTET_CR, OCTET_LF, OCTET_DOT, OCTET_OTHER };
-enum { BARE_CR = 1, BARE_LF = 2, LINE = 4, SELF = 8 };
+enum { BARE_CR = 1, BARE_LF = 2, DOT = 4, SELF = 8 };
 
 /* What an octet does: the next state, what goes out before it, and whether it goes out itself. */
 static const struct step {
@@ -68,21 +95,21 @@ static const struct step {
 	unsigned flags;
 	const char *out;
 } steps[ENDED][4] = {
-	[AFTER_CRLF] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF | LINE, "\r\n" },
-	    { CRLF_DOT, 0, "" }, { IN_LINE, SELF, "" } },
-	[AFTER_LF] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF | LINE, "\r\n" },
-	    { LF_DOT, 0, "" }, { IN_LINE, SELF, "" } },
-	[CRLF_DOT] = { { CRLF_DOT_CR, 0, "" }, { AFTER_LF, BARE_LF, "" }, { IN_LINE, SELF, "" },
+	[AFTER_CRLF] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF, "\r\n" }, { CRLF_DOT, 0, "" },
 	    { IN_LINE, SELF, "" } },
-	[LF_DOT] = { { LF_DOT_CR, 0, "" }, { AFTER_LF, BARE_LF, "" }, { IN_LINE, SELF, "" },
+	[AFTER_LF] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF, "\r\n" }, { LF_DOT, 0, "" },
+	    { IN_LINE, SELF, "" } },
+	[CRLF_DOT] = { { CRLF_DOT_CR, 0, "" }, { AFTER_LF, BARE_LF, "" },
+	    { IN_LINE, DOT | SELF, "" }, { IN_LINE, SELF, "" } },
+	[LF_DOT] = { { LF_DOT_CR, 0, "" }, { AFTER_LF, BARE_LF, "" }, { IN_LINE, DOT | SELF, "" },
 	    { IN_LINE, SELF, "" } },
 	[CRLF_DOT_CR] = { { IN_LINE_CR, BARE_CR, " " }, { ENDED, 0, "" },
 	    { IN_LINE, BARE_CR | SELF, " " }, { IN_LINE, BARE_CR | SELF, " " } },
 	[LF_DOT_CR] = { { IN_LINE_CR, BARE_CR, " " }, { AFTER_CRLF, 0, "" },
 	    { IN_LINE, BARE_CR | SELF, " " }, { IN_LINE, BARE_CR | SELF, " " } },
-	[IN_LINE] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF | LINE, "\r\n" },
-	    { IN_LINE, SELF, "" }, { IN_LINE, SELF, "" } },
-	[IN_LINE_CR] = { { IN_LINE_CR, BARE_CR, " " }, { AFTER_CRLF, LINE, "\r\n" },
+	[IN_LINE] = { { IN_LINE_CR, 0, "" }, { AFTER_LF, BARE_LF, "\r\n" }, { IN_LINE, SELF, "" },
+	    { IN_LINE, SELF, "" } },
+	[IN_LINE_CR] = { { IN_LINE_CR, BARE_CR, " " }, { AFTER_CRLF, 0, "\r\n" },
 	    { IN_LINE, BARE_CR | SELF, " " }, { IN_LINE, BARE_CR | SELF, " " } },
 };
 
@@ -97,20 +124,49 @@ static void enter(struct smtp_data_decoder *d, enum state state)
 	d->state = d->chunks && (state == AFTER_CRLF || state == AFTER_LF) ? IN_LINE : state;
 }
 
-static bool decode_octet(struct smtp_data_decoder *d, char c, struct bytes *out)
+/* What came out: one run of the octets that went in, as long as that is all of it; else it is
+ * copied to out. */
+struct outcome {
+	struct slice run;
+	struct bytes *out;
+	size_t held; /* octets of out that were there before */
+};
+
+static bool spill(struct outcome *o)
+{
+	struct slice run = o->run;
+
+	o->run = (struct slice){ 0 };
+	return run.n == 0 || bytes_add(o->out, run);
+}
+
+static bool put_run(struct outcome *o, struct slice octets)
+{
+	if (o->run.n == 0 && o->out->n == o->held)
+		o->run = octets;
+	else if (o->run.n > 0 && octets.p == o->run.p + o->run.n)
+		o->run.n += octets.n;
+	else
+		return spill(o) && bytes_add(o->out, octets);
+	return true;
+}
+
+static bool decode_octet(struct smtp_data_decoder *d, char c, struct outcome *o)
 {
 	const struct step *step = &steps[d->state][octet_class(c)];
 
 	enter(d, step->next);
 	d->bare_cr |= (step->flags & BARE_CR) != 0;
 	d->bare_lf |= (step->flags & BARE_LF) != 0;
+	d->dots |= (step->flags & DOT) != 0;
 	d->bare += (step->flags & (BARE_CR | BARE_LF)) != 0;
-	d->lines += (step->flags & LINE) != 0;
-	return (step->out[0] == '\0' || bytes_add(out, slice_z(step->out))) &&
-	    ((step->flags & SELF) == 0 || bytes_addc(out, c));
+	if (step->out[0] == '\0' && (step->flags & SELF) == 0)
+		return true;
+	return spill(o) && bytes_add(o->out, slice_z(step->out)) &&
+	    ((step->flags & SELF) == 0 || bytes_addc(o->out, c));
 }
 
-static bool decode_run(struct smtp_data_decoder *d, struct scan *s, struct bytes *out)
+static bool decode_run(struct smtp_data_decoder *d, struct scan *s, struct outcome *o)
 {
 	const char *from = s->at;
 
@@ -118,11 +174,14 @@ static bool decode_run(struct smtp_data_decoder *d, struct scan *s, struct bytes
 		return true;
 	if (d->state != IN_LINE && *from == '.')
 		return true;
-	scan_plain(s);
+	do { /* in chunks a dot ends a scan and means nothing, but to who sends it on */
+		d->dots |= d->chunks && *s->at == '.';
+		scan_plain(s);
+	} while (d->chunks && s->at < s->end && *s->at == '.');
 	if (s->at == from)
 		return true;
 	enter(d, s->at[-1] == '\n' ? AFTER_CRLF : IN_LINE);
-	return bytes_add(out, slice_of(from, (size_t)(s->at - from)));
+	return put_run(o, slice_of(from, (size_t)(s->at - from)));
 }
 
 void smtp_data_decode_start(struct smtp_data_decoder *d)
@@ -130,26 +189,41 @@ void smtp_data_decode_start(struct smtp_data_decoder *d)
 	*d = (struct smtp_data_decoder){ .state = AFTER_CRLF };
 }
 
-int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out)
+int smtp_data_take(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out,
+    struct slice *content)
 {
 	struct smtp_data_decoder was = *d;
 	struct scan s = scan_start(in);
-	size_t held = out->n;
+	struct outcome o = { .out = out, .held = out->n };
 
 	*used = 0;
 	while (s.at < s.end && d->state != ENDED) {
-		if (!decode_run(d, &s, out) || (s.at < s.end && !decode_octet(d, *s.at++, out))) {
+		if (!decode_run(d, &s, &o) || (s.at < s.end && !decode_octet(d, *s.at++, &o))) {
 			*d = was;
 			if (out->p != NULL)
-				out->p[out->n = held] = '\0';
+				out->p[out->n = o.held] = '\0';
 			return -1;
 		}
 	}
 	*used = (size_t)(s.at - in.p);
 	d->wire_bytes += *used;
-	d->lines += s.lines;
 	d->nul = d->nul || (*used > 0 && memchr(in.p, '\0', *used) != NULL);
+	*content = o.run.n > 0 ? o.run : slice_sub(bytes_slice(out), o.held, out->n);
 	return d->state == ENDED;
+}
+
+int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out)
+{
+	struct smtp_data_decoder was = *d;
+	size_t held = out->n;
+	struct slice content;
+	int rc = smtp_data_take(d, in, used, out, &content);
+
+	if (rc < 0 || out->n > held || bytes_add(out, content))
+		return rc;
+	*d = was;
+	*used = 0;
+	return -1;
 }
 
 void smtp_chunk_decode_start(struct smtp_data_decoder *d)
@@ -157,32 +231,12 @@ void smtp_chunk_decode_start(struct smtp_data_decoder *d)
 	*d = (struct smtp_data_decoder){ .state = IN_LINE, .chunks = true };
 }
 
-/* A dot at the start of a line stops a scan, and means nothing here. */
-static bool all_plain(struct scan *s)
-{
-	do
-		scan_plain(s);
-	while (s->at < s->end && *s->at == '.');
-	return s->at == s->end;
-}
-
 int smtp_chunk_decode(
     struct smtp_data_decoder *d, struct slice in, struct bytes *out, struct slice *content)
 {
-	struct scan s = scan_start(in);
-	size_t used, held = out->n;
+	size_t used;
 
-	*content = in;
-	if (d->state != IN_LINE || !all_plain(&s)) {
-		if (smtp_data_decode(d, in, &used, out) < 0)
-			return -1;
-		*content = slice_sub(bytes_slice(out), held, out->n);
-		return 0;
-	}
-	d->wire_bytes += in.n;
-	d->lines += s.lines;
-	d->nul = d->nul || (in.n > 0 && memchr(in.p, '\0', in.n) != NULL);
-	return 0;
+	return smtp_data_take(d, in, &used, out, content);
 }
 
 int smtp_chunk_decode_end(struct smtp_data_decoder *d, struct bytes *out)

@@ -122,6 +122,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/backend_tls.h \
 	proxy/upstream/dial.c \
 	proxy/upstream/dial.h \
+	proxy/upstream/login.c \
+	proxy/upstream/login.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
 	proxy/upstream/parameters.c \
@@ -150,8 +152,6 @@ check_auth_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_penalties_SOURCES = tests/unit/check_penalties.c tests/unit/unit.h proxy/control/penalties.c
 check_penalties_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 
-check_PROGRAMS += check_line check_mail check_received check_shared check_spool check_stream
-check_PROGRAMS += check_decay check_line check_mail check_received check_shared check_spool check_stream
 check_decay_SOURCES = tests/unit/check_decay.c tests/unit/unit.h proxy/control/decay.c
 check_decay_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_introduction check_queue_id
@@ -206,6 +206,7 @@ EXTRA_DIST += \
 	tests/e2e/proxylib.py \
 	tests/e2e/test_proxy_attack.py \
 	tests/e2e/test_proxy_auth.py \
+	tests/e2e/test_proxy_auth_relay.py \
 	tests/e2e/test_proxy_backend.py \
 	tests/e2e/test_proxy_bdat.py \
 	tests/e2e/test_proxy_filter.py \
@@ -219,11 +220,16 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/sequencemodel.py \
+	tests/e2e/sequencepeers.py \
+	tests/e2e/sequences.py \
+	tests/e2e/test_interop.py \
 	tests/e2e/test_proxy_pool.py \
+	tests/e2e/test_proxy_replies.py \
+	tests/e2e/test_sequences.py \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_limits.py \
-	tests/e2e/test_proxy_smtp.py \
 	tests/fuzz/corpus/xclient/all \
 	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \

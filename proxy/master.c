@@ -20,6 +20,7 @@
 #include "proxy/filter/chain.h"
 #include "proxy/privileges.h"
 #include "proxy/sockets.h"
+#include "proxy/tls/client.h"
 #include "proxy/tls/store.h"
 #include "proxy/tls/tickets.h"
 #include "proxy/worker.h"
@@ -463,7 +464,7 @@ static json_t *reload(struct master *m)
 		return json_pack("{s:b,s:s}", "ok", 0, "error", "shutting down");
 	if (settings_load(m->path, &fresh, &f) < 0 ||
 	    (certificates = tls_store_load(&fresh, m->certificates, &f)) == NULL ||
-	    switch_to(m, &fresh, certificates, &f) < 0) {
+	    tls_clients_check(&fresh, &f) < 0 || switch_to(m, &fresh, certificates, &f) < 0) {
 		tls_store_free(&certificates);
 		settings_free(&fresh);
 		answer = findings_answer(&f);
@@ -540,17 +541,32 @@ static void on_renewal(evutil_socket_t fd, short what, void *arg)
 		atomic_fetch_add(&m->shared->certificates, 1);
 }
 
+static int tell_findings(struct findings *f, bool good, struct err *e)
+{
+	findings_print(f, stderr);
+	findings_free(f);
+	return good ? 0 : err_set(e, "TLS: see above");
+}
+
 /* Before the privileges go. */
 static int load_certificates(struct master *m, struct err *e)
 {
 	struct findings f = { 0 };
 
 	m->certificates = tls_store_load(m->settings, NULL, &f);
-	findings_print(&f, stderr);
-	findings_free(&f);
-	if (m->certificates == NULL)
-		return err_set(e, "certificates: see above");
+	if (tell_findings(&f, m->certificates != NULL, e) < 0)
+		return -1;
 	return ticket_secret_init(&m->tickets, e);
+}
+
+/* And after: what workers read themselves, authorities mostly. */
+static int check_tls(const struct master *m, struct err *e)
+{
+	struct findings f = { 0 };
+	bool good = tls_store_try(m->certificates, m->settings, &f) == 0 &&
+	    tls_clients_check(m->settings, &f) == 0;
+
+	return tell_findings(&f, good, e);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -634,7 +650,7 @@ static int master_init(struct master *m, struct err *e)
 	privileges_raise_limits();
 	if (alone(p, e) < 0 || (m->shared = shared_new(e)) == NULL ||
 	    sockets_open(&m->sockets, p, m->count, NULL, e) < 0 || load_certificates(m, e) < 0 ||
-	    privileges_leave_root(m->settings, e) < 0)
+	    privileges_leave_root(m->settings, e) < 0 || check_tls(m, e) < 0)
 		return -1;
 	if ((m->base = event_base_new()) == NULL)
 		return err_set(e, "out of memory");

@@ -10,11 +10,18 @@
 
 #include "weir/file.h"
 
+/* Memory grows by so much: what is held is never moved but for the first block, which is as large
+ * as a small message needs it. */
+#define BLOCK ((size_t)65536)
+
 struct spool {
 	const char *directory;
-	struct bytes memory; /* the first octets */
-	uint64_t in_file;    /* those behind them */
-	int fd;              /* -1 while memory is enough */
+	char **blocks; /* each of BLOCK octets, but for the last, of last_cap */
+	size_t count, cap, last_cap;
+	uint64_t in_memory, memory_max; /* octets; the first ones */
+	uint64_t in_file;               /* those behind them */
+	int fd;                         /* -1 while memory is enough */
+	bool plain;
 };
 
 struct spool *spool_new(const char *directory, size_t memory_max)
@@ -23,18 +30,27 @@ struct spool *spool_new(const char *directory, size_t memory_max)
 
 	if (s == NULL)
 		return NULL;
-	/* bytes.max 0 would mean no limit at all. */
-	*s = (struct spool){
-		.directory = directory, .memory.max = memory_max > 0 ? memory_max : 1, .fd = -1
-	};
+	s->directory = directory;
+	s->memory_max = memory_max;
+	s->fd = -1;
 	return s;
+}
+
+static void drop_memory(struct spool *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->blocks[i]);
+	free(s->blocks);
+	s->blocks = NULL;
+	s->count = s->cap = s->last_cap = 0;
+	s->in_memory = 0;
 }
 
 void spool_free(struct spool **s)
 {
 	if (*s == NULL)
 		return;
-	bytes_free(&(*s)->memory);
+	drop_memory(*s);
 	if ((*s)->fd >= 0)
 		close((*s)->fd);
 	free(*s);
@@ -79,40 +95,129 @@ static int add_to_file(struct spool *s, struct slice octets, struct err *e)
 	return 0;
 }
 
+/* A block more, for n octets at once. */
+static bool add_block(struct spool *s, size_t n)
+{
+	char **grown = s->blocks;
+
+	if (s->count == s->cap) {
+		size_t cap = s->cap == 0 ? 1 : s->cap * 2;
+
+		if ((grown = reallocarray(s->blocks, cap, sizeof(*grown))) == NULL)
+			return false;
+		s->blocks = grown;
+		s->cap = cap;
+	}
+	s->last_cap = s->count == 0 && n < BLOCK ? n : BLOCK;
+	if ((grown[s->count] = malloc(s->last_cap)) == NULL) {
+		s->last_cap = s->count > 0 ? BLOCK : 0;
+		return false;
+	}
+	s->count++;
+	return true;
+}
+
+/* Room behind the octets that are there: how much, up to n; 0 without memory. */
+static size_t room(struct spool *s, size_t n)
+{
+	size_t at = (size_t)(s->in_memory % BLOCK);
+	size_t cap;
+	char *grown;
+
+	if (s->in_memory / BLOCK == s->count && !add_block(s, n))
+		return 0;
+	if (s->in_memory / BLOCK + 1 == s->count && s->last_cap < BLOCK && n > s->last_cap - at) {
+		cap = at + n > s->last_cap * 2 ? at + n : s->last_cap * 2;
+		cap = cap < BLOCK ? cap : BLOCK;
+		if ((grown = realloc(s->blocks[s->count - 1], cap)) == NULL)
+			return 0;
+		s->blocks[s->count - 1] = grown;
+		s->last_cap = cap;
+	}
+	cap = s->in_memory / BLOCK + 1 == s->count ? s->last_cap : BLOCK;
+	return n < cap - at ? n : cap - at;
+}
+
+static bool add_to_memory(struct spool *s, struct slice octets)
+{
+	while (octets.n > 0) {
+		size_t n = room(s, octets.n);
+
+		if (n == 0)
+			return false;
+		memcpy(s->blocks[s->in_memory / BLOCK] + s->in_memory % BLOCK, octets.p, n);
+		s->in_memory += n;
+		octets = slice_sub(octets, n, octets.n);
+	}
+	return true;
+}
+
 int spool_add(struct spool *s, struct slice octets, struct err *e)
 {
-	size_t room = s->memory.max - s->memory.n;
-	struct slice head = slice_sub(octets, 0, s->in_file > 0 ? 0 : room);
-	struct slice tail = slice_sub(octets, head.n, octets.n);
-	size_t was = s->memory.n;
+	uint64_t was = s->in_memory;
+	size_t n = octets.n;
 
-	if (head.n > 0 && !bytes_add(&s->memory, head))
-		return err_set(e, "spool: out of memory");
-	if (tail.n == 0 || add_to_file(s, tail, e) == 0)
+	if (s->in_file > 0 || was >= s->memory_max)
+		n = 0;
+	else if (n > s->memory_max - was)
+		n = (size_t)(s->memory_max - was);
+	s->plain = false;
+	if (!add_to_memory(s, slice_sub(octets, 0, n)))
+		err_set(e, "spool: out of memory");
+	else if (n == octets.n || add_to_file(s, slice_sub(octets, n, octets.n), e) == 0)
 		return 0;
-	s->memory.n = was; /* all of the octets or none */
+	s->in_memory = was; /* all of the octets or none */
 	return -1;
+}
+
+/* The part of the memory that begins at offset and lies in one piece, at most n octets. */
+static struct slice in_one_piece(const struct spool *s, uint64_t offset, size_t n)
+{
+	size_t at = (size_t)(offset % BLOCK);
+
+	if (n > BLOCK - at)
+		n = BLOCK - at;
+	if (n > s->in_memory - offset)
+		n = (size_t)(s->in_memory - offset);
+	return slice_of(s->blocks[offset / BLOCK] + at, n);
 }
 
 int spool_spill(struct spool *s, struct err *e)
 {
-	if (s->in_file == 0 && s->memory.n > 0) {
-		if (add_to_file(s, bytes_slice(&s->memory), e) < 0)
+	if (s->in_file > 0)
+		return 0; /* so the memory is full */
+	for (uint64_t at = 0; at < s->in_memory;) {
+		struct slice piece = in_one_piece(s, at, BLOCK);
+
+		if (add_to_file(s, piece, e) < 0) {
+			s->in_file = 0;
 			return -1;
-		bytes_free(&s->memory);
+		}
+		at += piece.n;
 	}
-	s->memory.max = s->memory.n > 0 ? s->memory.n : 1;
+	drop_memory(s);
+	s->memory_max = 0;
 	return 0;
 }
 
 size_t spool_memory(const struct spool *s)
 {
-	return s != NULL ? s->memory.cap : 0;
+	return s != NULL && s->count > 0 ? (s->count - 1) * BLOCK + s->last_cap : 0;
+}
+
+void spool_set_plain(struct spool *s)
+{
+	s->plain = true;
+}
+
+bool spool_plain(const struct spool *s)
+{
+	return s->plain;
 }
 
 uint64_t spool_size(const struct spool *s)
 {
-	return s->memory.n + s->in_file;
+	return s->in_memory + s->in_file;
 }
 
 int spool_read(
@@ -121,11 +226,11 @@ int spool_read(
 	ssize_t done;
 
 	*got = (struct slice){ into, 0 };
-	if (offset < s->memory.n) {
-		*got = slice_sub(bytes_slice(&s->memory), (size_t)offset, n);
+	if (offset < s->in_memory) {
+		*got = in_one_piece(s, offset, n);
 		return 0;
 	}
-	offset -= s->memory.n;
+	offset -= s->in_memory;
 	if (offset >= s->in_file)
 		return 0;
 	if (n > s->in_file - offset)

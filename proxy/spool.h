@@ -7,6 +7,9 @@
 #ifndef PROXY_SPOOL_H
 #define PROXY_SPOOL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "weir/err.h"
 #include "weir/slice.h"
 
@@ -21,8 +24,12 @@ uint64_t spool_size(const struct spool *s);
 int spool_spill(struct spool *s, struct err *e);
 /* Octets of memory; 0 for NULL. */
 size_t spool_memory(const struct spool *s);
-/* Octets from offset on, at most n: *got points into the spool's memory, or into `into` (n octets),
- * and is valid until the next call. Empty at the end. */
+/* What was added is whole lines with CR LF and no other CR or LF, none of which begins with a dot:
+ * it can be sent as mail data as it is. Until something more is added. */
+void spool_set_plain(struct spool *s);
+bool spool_plain(const struct spool *s);
+/* Octets from offset on, at most n and perhaps less: *got points into the spool's memory, or into
+ * `into` (n octets), and is valid until the next call. Empty at the end. */
 int spool_read(
     struct spool *s, uint64_t offset, char *into, size_t n, struct slice *got, struct err *e);
 

@@ -2,10 +2,12 @@
 
 #include "stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <event2/event_struct.h>
@@ -390,16 +392,42 @@ void stream_flush(struct stream *s)
 		write_later(s);
 }
 
-void stream_write(struct stream *s, struct slice octets)
+/* What the socket takes of the parts at once; the rest may come in another go. */
+static size_t send_parts(struct stream *s, const struct slice *parts, size_t count)
 {
+	struct iovec v[STREAM_PARTS];
+	struct msghdr message = { .msg_iov = v };
+	ssize_t n;
+
+	for (size_t i = 0; i < count; i++)
+		if (parts[i].n > 0)
+			v[message.msg_iovlen++] = (struct iovec){ (void *)(uintptr_t)parts[i].p,
+				parts[i].n };
+	while ((n = sendmsg(s->fd, &message, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+		;
+	if (n < 0 && errno != EAGAIN)
+		s->error = errno;
+	return n > 0 ? (size_t)n : 0;
+}
+
+void stream_write(struct stream *s, const struct slice *parts, size_t n)
+{
+	size_t sent = 0;
+
+	assert(n <= STREAM_PARTS);
 	stream_flush(s);
-	if (stream_unsent(s) == 0 && s->handshake == NULL)
-		octets = slice_sub(octets, send_some(s, octets), octets.n);
-	if (octets.n == 0)
-		return;
-	if (s->error == 0 && !bytes_add(&s->out, octets))
-		s->error = ENOMEM;
-	if (s->handshake == NULL)
+	if (stream_unsent(s) == 0 && s->tls == NULL)
+		sent = send_parts(s, parts, n);
+	for (size_t i = 0; i < n; i++) {
+		struct slice rest = slice_sub(parts[i], sent, parts[i].n);
+
+		sent -= parts[i].n - rest.n;
+		if (rest.n > 0 && stream_unsent(s) == 0 && s->handshake == NULL)
+			rest = slice_sub(rest, send_some(s, rest), rest.n);
+		if (rest.n > 0 && s->error == 0 && !bytes_add(&s->out, rest))
+			s->error = ENOMEM;
+	}
+	if (stream_unsent(s) > 0 && s->handshake == NULL)
 		write_later(s);
 }
 

@@ -10,6 +10,7 @@
 #include "proxy/listen/client_name.h"
 #include "proxy/listen/listener.h"
 #include "proxy/smtp/session.h"
+#include "proxy/upstream/login.h"
 #include "weir/log.h"
 
 /* How long whoever checks logins may take to say what he can, before clients are let in. */
@@ -228,7 +229,8 @@ static int worker_init(
 		log_event(LOG_LEVEL_ERROR, "worker", "error", e.text, NULL);
 		return -1;
 	}
-	if ((w->auths = auths_new(w->base, w->settings, sasl_socket)) == NULL)
+	if ((w->relay_login = login_provider_new(w->upstream)) == NULL ||
+	    (w->auths = auths_new(w->base, w->settings, w->relay_login, sasl_socket)) == NULL)
 		return -1;
 	auths_settle(w->auths, AUTH_SETTLE_MS);
 	/* Mail goes on without names. */
@@ -258,7 +260,7 @@ static void worker_clear(struct worker *w)
 	listeners_free(&w->listeners);
 	upstream_free(&w->upstream);
 	auths_free(&w->auths);
-	names_free(&w->names);
+	login_provider_free(&w->relay_login);
 	filters_free(&w->filters);
 	event_drop(&w->reap);
 	event_drop(&w->tick);
@@ -266,6 +268,7 @@ static void worker_clear(struct worker *w)
 	event_drop(&w->stop_now);
 	event_drop(&w->retire);
 	event_drop(&w->drain_end);
+	names_free(&w->names);
 	bytes_free(&w->scratch);
 	if (w->base != NULL)
 		event_base_free(w->base);

@@ -29,6 +29,7 @@ struct worker {
 	struct filters *filters;
 	struct upstream *upstream;
 	struct auths *auths;
+	struct auth_provider *relay_login;   /* the backend as one who checks logins */
 	struct names *names;                 /* NULL: clients' names are not looked up */
 	struct session_list sessions, ended; /* ended: to be freed when the loop comes round */
 	size_t count;

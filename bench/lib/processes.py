@@ -1,5 +1,6 @@
 """Processes that are measured: started, asked what they cost, and ended with all that descends from them."""
 
+import ctypes
 import os
 import re
 import resource
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
@@ -96,8 +98,11 @@ def descriptors():
 
 
 def own_conditions(cpus):
-    """What a child starts with: all the descriptors it may have, and its CPUs."""
+    """What a child starts with: all the descriptors it may have, its CPUs, and an end when ours comes, even by SIGKILL."""
+    libc = ctypes.CDLL(None)
+
     def apply():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         most = descriptors()
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         if cpus:

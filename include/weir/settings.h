@@ -126,6 +126,7 @@ struct proxy_settings {
 	struct conf_items bare_newline_exceptions; /* struct bare_newline_exception */
 	struct conf_strs dns_servers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
 	bool received;                /* add a Received field */
+	bool lenient_paths;           /* "MAIL FROM: a@b" is good enough */
 	bool chunking;                /* offer CHUNKING to clients */
 	struct endpoint control;
 	char *user;

@@ -19,8 +19,8 @@ struct smtp_data_decoder {
 	bool chunks;                /* of BDAT: no dot means anything */
 	bool bare_cr, bare_lf, nul; /* seen so far */
 	uint64_t bare;              /* how many CRs and LFs stood alone */
+	bool dots;                  /* a line of the content may begin with a dot */
 	uint64_t wire_bytes;        /* octets consumed, dots and end included */
-	uint64_t lines;
 };
 
 void smtp_data_decode_start(struct smtp_data_decoder *d);
@@ -28,12 +28,16 @@ void smtp_data_decode_start(struct smtp_data_decoder *d);
  * read, *used octets of in belong to the data and what follows are commands; 0: all of in was used
  * and more is needed; -1: out failed, and nothing was taken or added. A lone dot line that a bare
  * LF began or ended is removed (W04); whether the message is refused for bare_cr, bare_lf or nul is
- * the caller's choice. lines counts the lines that came out. */
+ * the caller's choice. */
 int smtp_data_decode(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out);
+/* The same without a copy: *content is what came out, a part of in where nothing had to change, or
+ * else what was appended to out. */
+int smtp_data_take(struct smtp_data_decoder *d, struct slice in, size_t *used, struct bytes *out,
+    struct slice *content);
 
-/* The same for BDAT, where the size of a chunk ends it: only line ends are looked at, across the
- * borders of chunks as well (W06, W67). *content is what came out: in itself where nothing had to
- * change, or what was appended to out. 0, or -1: out failed, and nothing was taken or added. */
+/* As smtp_data_take, for BDAT, where the size of a chunk ends it: only line ends are looked at,
+ * across the borders of chunks as well (W06, W67). 0, or -1: out failed, and nothing was taken or
+ * added. */
 void smtp_chunk_decode_start(struct smtp_data_decoder *d);
 int smtp_chunk_decode(
     struct smtp_data_decoder *d, struct slice in, struct bytes *out, struct slice *content);

@@ -12,6 +12,7 @@ struct auths {
 	struct auth_server **servers;
 	size_t n;
 	char *sasl_socket;
+	struct auth_provider *relay;
 };
 
 /* The socket to be asked for this listener; NULL: none. */
@@ -42,8 +43,8 @@ static bool add(struct auths *a, const struct proxy_settings *p, const struct li
 	return a->servers[a->n] != NULL && ++a->n > 0;
 }
 
-struct auths *auths_new(
-    struct event_base *base, const struct proxy_settings *p, const char *sasl_socket)
+struct auths *auths_new(struct event_base *base, const struct proxy_settings *p,
+    struct auth_provider *relay, const char *sasl_socket)
 {
 	const struct listen_settings *l = p->listen.v;
 	struct auths *a = calloc(1, sizeof(*a));
@@ -51,6 +52,7 @@ struct auths *auths_new(
 	if (a == NULL)
 		return NULL;
 	a->base = base;
+	a->relay = relay;
 	a->sasl_socket = slice_dup(slice_z(sasl_socket != NULL ? sasl_socket : ""));
 	a->servers = calloc(p->listen.n, sizeof(struct auth_server *));
 	if (a->servers == NULL || a->sasl_socket == NULL)
@@ -79,6 +81,8 @@ struct auth_provider *auths_provider(struct auths *a, const struct listen_settin
 {
 	struct auth_server *s = find(a, socket_of(a, l));
 
+	if (strcmp(l->auth, "relay") == 0)
+		return a->relay;
 	return s != NULL ? auth_server_provider(s) : NULL;
 }
 

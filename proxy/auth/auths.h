@@ -12,12 +12,13 @@
 
 struct auths;
 
-/* sasl_socket: of our own SASL process; NULL or "" where there is none. Connects at once. NULL
- * without memory. settings must outlive it. */
-struct auths *auths_new(
-    struct event_base *base, const struct proxy_settings *settings, const char *sasl_socket);
+/* relay: who asks the backend, for "relay"; the caller's. sasl_socket: of our own SASL process;
+ * NULL or "" where there is none. Connects at once. NULL without memory. settings must outlive it.
+ */
+struct auths *auths_new(struct event_base *base, const struct proxy_settings *settings,
+    struct auth_provider *relay, const char *sasl_socket);
 void auths_free(struct auths **a);
-/* The provider of a listener; NULL: it offers no AUTH of its own making (off, or relay). */
+/* The provider of a listener; NULL: AUTH is off. */
 struct auth_provider *auths_provider(struct auths *a, const struct listen_settings *l);
 /* Run the loop until every server has answered once or refused, but no longer than ms: a client
  * that is greeted in the first moments should be offered AUTH, too. */

@@ -289,7 +289,7 @@ static void on_pointer(int result, char type, int count, int ttl, void *found, v
 		return;
 	}
 	free(x->ptr);
-	if ((x->ptr = slice_dup(slice_z(*(char **)found))) == NULL) {
+	if ((x->ptr = slice_dup(slice_z(*(char **)found))) == NULL || dns == NULL) {
 		conclude(x, CLIENT_TEMP, slice_z(NULL), KEEP_FAILED_MS);
 		return;
 	}
@@ -440,8 +440,12 @@ void names_free(struct names **at)
 	*at = NULL;
 	if (n == NULL)
 		return;
-	if (n->dns != NULL)
+	if (n->dns != NULL) {
 		evdns_base_free(n->dns, 0);
+		n->dns = NULL;
+		/* Answers that wait to be told hold memory, and point here. */
+		(void)event_base_loop(n->base, EVLOOP_NONBLOCK);
+	}
 	while ((x = TAILQ_FIRST(&n->by_age)) != NULL)
 		entry_drop(x);
 	client_name_unref(&n->localhost);

@@ -43,7 +43,7 @@ struct name_query;
 /* NULL with *e. settings must outlive it. */
 struct names *names_new(
     struct event_base *base, const struct proxy_settings *settings, struct err *e);
-/* All queries must be cancelled or answered. */
+/* All queries must be cancelled or answered. Turns the loop once: nothing else may wait in it. */
 void names_free(struct names **n);
 
 /* name: a reference of the callee's; never NULL. Exactly one call, from the loop. */

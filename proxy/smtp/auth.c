@@ -426,6 +426,12 @@ static void start(struct session *s, struct slice response)
 		.session = s->id,
 		.response = response };
 
+	/* Where it is the backend who is asked, his yes comes with a connection. */
+	if (s->relay == NULL && (s->relay = relay_new(s->worker->upstream)) == NULL) {
+		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));
+		return;
+	}
+	q.relay = s->relay;
 	s->login->dialogue = auth_start(s->listener->auth, &q, &events, s);
 	if (s->login->dialogue == NULL)
 		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));
@@ -464,6 +470,9 @@ void auth_drop(struct session *s)
 	s->login = NULL;
 	if (l == NULL)
 		return;
+	/* A connection that he logged in on is no more his. */
+	if (s->relay != NULL && relay_adopted(s->relay))
+		relay_free(&s->relay);
 	auth_cancel(&l->dialogue);
 	event_del(&l->delay);
 	bytes_free(&l->later);

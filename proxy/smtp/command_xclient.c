@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "auth.h"
 #include "identity.h"
 #include "proxy/listen/front.h"
 #include "proxy/smtp/auth.h"
@@ -89,6 +90,7 @@ static bool recount(struct session *s, const struct address *client)
 static void begin_anew(struct session *s)
 {
 	bdat_forget(s);
+	auth_drop(s);
 	chain_free(&s->chain);
 	auth_drop(s);
 	free(s->refusal);

@@ -38,7 +38,7 @@ void identity_begin(struct session *s, const struct address *client)
 	(void)address_text(client, s->client_text);
 	s->bare_newline = newline_policy(s->settings, client);
 	s->reader.lf_ends = s->bare_newline == BARE_NEWLINE_NOTE;
-	if (s->name == NULL && s->worker->names != NULL)
+	if (s->name == NULL && s->name_query == NULL && s->worker->names != NULL)
 		s->name_query = names_find(s->worker->names, client, on_name, s, &s->name);
 }
 

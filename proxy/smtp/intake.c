@@ -22,10 +22,12 @@
 
 struct intake {
 	struct smtp_data_decoder decoder;
-	struct bytes header; /* until its end is seen */
-	size_t field;        /* where the field in hand begins */
-	size_t line;         /* where the line in hand begins */
-	size_t looked;       /* no line end before this */
+	struct slice section; /* header section in hand; field, line and looked lie in it */
+	struct bytes header;  /* the field in hand, as long as its end is not seen */
+	size_t field;         /* where the field in hand begins */
+	size_t line;          /* where the line in hand begins */
+	size_t looked;        /* no line end before this */
+	size_t room;          /* how much longer the header section may become */
 	bool in_body, refused, ended;
 	uint64_t bytes; /* of content; Received counts as well (W75) */
 	size_t fields;  /* octets of memory that the fields take */
@@ -41,7 +43,8 @@ struct intake *intake_new(struct session *s, bool chunks)
 
 	if (c == NULL)
 		return NULL;
-	c->header = (struct bytes){ .max = (size_t)s->settings->limits.header_bytes };
+	c->header = (struct bytes){ 0 };
+	c->room = (size_t)s->settings->limits.header_bytes;
 	c->field = c->line = c->looked = 0;
 	c->in_body = c->refused = c->ended = false;
 	c->bytes = 0;
@@ -140,7 +143,7 @@ bool intake_in_header(const struct intake *c)
 static void add_field(struct session *s)
 {
 	struct intake *c = s->intake;
-	struct slice line = slice_sub(bytes_slice(&c->header), c->field, c->line - c->field);
+	struct slice line = slice_sub(c->section, c->field, c->line - c->field);
 	const struct mail_field *f;
 
 	if (line.n == 0)
@@ -246,63 +249,85 @@ static bool field_begins(struct slice line)
 	return n < line.n && line.p[n] == ':';
 }
 
-/* One whole line of what may be header. True when the header section is over. */
-static bool header_line(struct session *s, struct slice line)
+/* One whole line of what may be header, and where the next begins. */
+static void header_line(struct session *s, struct slice line)
 {
 	struct intake *c = s->intake;
 	size_t begins = c->line;
 
-	if (line.n > 2 && (line.p[0] == ' ' || line.p[0] == '\t') && c->field < c->line)
-		return false; /* goes on */
+	c->looked = begins + line.n;
+	if (line.n > 2 && (line.p[0] == ' ' || line.p[0] == '\t') && c->field < begins) {
+		c->line = c->looked; /* the field goes on */
+		return;
+	}
 	add_field(s);
 	c->field = begins;
+	c->line = c->looked;
 	if (c->refused || (line.n > 2 && field_begins(line)))
-		return c->refused;
+		return;
 	/* An empty line; or a line that is no field: then the body begins with it, behind the empty
 	 * line that its author forgot. Without it readers differ in where the header section ends,
 	 * and what the filters took for body would be header fields to the next hop.
 	 */
+	if (line.n > 2)
+		c->line = begins;
 	end_header(s, true);
-	if (!c->refused) {
-		size_t body = line.n == 2 ? begins + 2 : begins;
+}
 
-		add_body(s, slice_sub(bytes_slice(&c->header), body, c->header.n));
+/* Keep the field in hand until the rest of it comes. */
+static void keep_field(struct session *s)
+{
+	struct intake *c = s->intake;
+	struct slice rest = slice_sub(c->section, c->field, c->section.n);
+
+	if (c->header.n == 0) {
+		if (!bytes_add(&c->header, rest))
+			refuse_memory(s);
+	} else if (c->field > 0) {
+		memmove(c->header.p, rest.p, rest.n);
+		c->header.n = rest.n;
 	}
-	bytes_free(&c->header);
-	return true;
+	c->line -= c->field;
+	c->looked -= c->field;
+	c->field = 0;
 }
 
 static void add_header(struct session *s, struct slice octets)
 {
 	struct intake *c = s->intake;
-	bool too_large = octets.n > c->header.max - c->header.n;
-	struct slice head = too_large ? slice_sub(octets, 0, c->header.max - c->header.n) : octets;
+	struct slice head = slice_sub(octets, 0, c->room);
+	struct slice rest = slice_sub(octets, head.n, octets.n);
 
-	if (!bytes_add(&c->header, head)) {
-		refuse_memory(s);
-		return;
-	}
-	while (!c->refused) {
-		struct slice rest = slice_sub(bytes_slice(&c->header), c->looked, c->header.n);
-		size_t end = slice_find(rest, '\n');
-		struct slice line;
-
-		if (end == rest.n) {
-			c->looked = c->header.n;
-			break;
+	c->room -= head.n;
+	c->section = head;
+	if (c->header.n > 0) {
+		if (!bytes_add(&c->header, head)) {
+			refuse_memory(s);
+			return;
 		}
-		end += c->looked + 1;
-		line = slice_sub(bytes_slice(&c->header), c->line, end - c->line);
-		if (header_line(s, line))
-			break;
-		c->line = c->looked = end;
+		c->section = bytes_slice(&c->header);
 	}
-	if (!too_large || c->refused)
+	while (!c->refused && !c->in_body) {
+		struct slice unseen = slice_sub(c->section, c->looked, c->section.n);
+		size_t end = slice_find(unseen, '\n');
+
+		if (end == unseen.n)
+			break;
+		header_line(s, slice_sub(c->section, c->line, c->looked + end + 1 - c->line));
+	}
+	if (c->refused)
 		return;
-	if (c->in_body)
-		add_body(s, slice_sub(octets, head.n, octets.n));
-	else
+	if (c->in_body) {
+		add_body(s, slice_sub(c->section, c->line, c->section.n));
+		bytes_free(&c->header);
+		if (!c->refused)
+			add_body(s, rest);
+	} else if (rest.n > 0) {
 		refuse(s, 552, "5.3.4", "Header section too big");
+	} else {
+		c->looked = c->section.n;
+		keep_field(s);
+	}
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
@@ -326,13 +351,14 @@ static void add(struct session *s, struct slice octets)
 int intake_take(struct session *s, struct slice in, size_t *used)
 {
 	struct bytes *decoded = &s->worker->scratch;
+	struct slice content;
 	int rc;
 
 	bytes_clear(decoded);
 	s->intake->last_ms = clock_ms();
-	rc = smtp_data_decode(&s->intake->decoder, in, used, decoded);
+	rc = smtp_data_take(&s->intake->decoder, in, used, decoded, &content);
 	if (rc >= 0)
-		add(s, bytes_slice(decoded));
+		add(s, content);
 	return rc;
 }
 
@@ -401,6 +427,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 	if (c->decoder.nul)
 		found(s, FOUND_NUL);
 	if (!c->refused && !c->in_body) {
+		c->section = bytes_slice(&c->header);
 		add_field(s);
 		bytes_free(&c->header);
 		if (!c->refused)
@@ -410,8 +437,11 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 		refuse(s, 552, "5.3.4", "Message too big"); /* our own field may have come last */
 	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
-	if (!c->refused)
+	if (!c->refused) {
+		if (!c->decoder.chunks && !c->decoder.dots)
+			spool_set_plain(s->mail.body);
 		return true;
+	}
 	smtp_reply_set(refusal, c->code, c->enhanced, "%s", c->text);
 	return false;
 }

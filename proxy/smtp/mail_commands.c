@@ -62,22 +62,15 @@ static const char *check_orcpt(struct session *s, struct slice value)
 	return smtp_orcpt_valid(value, s->utf8) ? NULL : "501 5.5.4 ORCPT wants type;xtext\r\n";
 }
 
-static bool is_xtext(struct slice value)
-{
-	char text[512];
-	struct buf b = BUF_ON(text);
-
-	text[0] = '\0';
-	return value.n > 0 && smtp_xtext_decode(value, &b, NULL) == 0 && !b.cut;
-}
-
 /* RFC 4954 5: the submitter, as xtext, or <>. From who has not logged in it says nothing; see
  * trusted_value. */
 static const char *check_auth(struct session *s, struct slice value)
 {
 	if (!auth_offered(s))
 		return "555 5.5.4 AUTH is not offered\r\n";
-	return value.n <= 500 && is_xtext(value) ? NULL : "501 5.5.4 AUTH wants xtext or <>\r\n";
+	return value.n <= 500 && smtp_xtext_valid(value, 500)
+	    ? NULL
+	    : "501 5.5.4 AUTH wants xtext or <>\r\n";
 }
 
 /* RFC 6710 9: -9 to 9, without a plus and without zeros in front. */
@@ -130,6 +123,22 @@ static struct slice trusted_value(const struct session *s, const struct smtp_par
 									 : given->value;
 }
 
+/* "<path> parameters"; where the settings are lenient, also behind blanks and without brackets. */
+static int parse_path(const struct session *s, struct slice argument, enum smtp_path_kind kind,
+    struct smtp_path *path, struct slice *rest)
+{
+	struct slice address;
+
+	if (s->settings->lenient_paths)
+		while (argument.n > 0 && argument.p[0] == ' ')
+			argument = slice_sub(argument, 1, argument.n);
+	if (!s->settings->lenient_paths || argument.n == 0 || argument.p[0] == '<')
+		return smtp_path_parse(argument, kind, path, rest, NULL);
+	address = slice_cut(&argument, ' ');
+	*rest = slice_trim(argument);
+	return smtp_address_parse(address, kind, path, NULL);
+}
+
 /* Path and parameters of one command. False when it was refused. text: the parameters, one blank
  * between them. */
 static bool parse(struct session *s, struct slice argument, struct slice word,
@@ -147,7 +156,7 @@ static bool parse(struct session *s, struct slice argument, struct slice word,
 		return false;
 	}
 	argument = slice_sub(argument, word.n, argument.n);
-	if (smtp_path_parse(argument, kind, path, &rest, NULL) < 0) {
+	if (parse_path(s, argument, kind, path, &rest) < 0) {
 		session_say(s,
 		    kind == SMTP_REVERSE_PATH ? SLICE("501 5.1.7 Bad sender address\r\n")
 					      : SLICE("501 5.1.3 Bad recipient address\r\n"));
@@ -244,8 +253,10 @@ void command_mail(struct session *s, struct slice argument)
 	struct smtp_path path;
 
 	store[0] = '\0';
+	if (!may_begin(s)) /* a transaction that is under way stays as it is (W71) */
+		return;
 	s->utf8 = false;
-	if (!may_begin(s) || !parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
+	if (!parse(s, argument, SLICE("FROM:"), SMTP_REVERSE_PATH, &path, &text))
 		return;
 	if (text.cut || !mail_begin(s, path.address, buf_slice(&text))) {
 		mail_free(&s->mail);

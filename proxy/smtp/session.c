@@ -116,7 +116,12 @@ void session_reply(struct session *s, const struct smtp_reply *r)
 
 void session_greeting(struct session *s)
 {
-	if (!bytes_addf(stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
+	if (s->listener->settings->auth_required && auth_banned(s))
+		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
+	else if (aborts_refuse(s))
+		return;
+	else if (!bytes_addf(
+		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
 		s->closing = true;
 	s->owing = true;
 }
@@ -408,9 +413,7 @@ void session_greet(struct session *s)
 		;
 	else if (n > 0 && found_violation(s, FOUND_EARLY_TALK))
 		session_bye(s, SLICE("554 5.5.0 You spoke before the greeting\r\n"));
-	else if (s->listener->settings->auth_required && auth_banned(s))
-		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
-	else if (!aborts_refuse(s))
+	else
 		session_greeting(s);
 	settle(s);
 }

@@ -106,7 +106,7 @@ void session_cut(struct session *s);
 /* Queue a reply: whole lines with CR LF. 421 and 521 close (W49); 5yz counts as an error. */
 void session_say(struct session *s, struct slice wire);
 void session_reply(struct session *s, const struct smtp_reply *r);
-/* 220 with our name. */
+/* 220 with our name, or the refusal of a client who is not welcome. */
 void session_greeting(struct session *s);
 /* Say it, then close. */
 void session_bye(struct session *s, struct slice wire);

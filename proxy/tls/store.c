@@ -117,24 +117,6 @@ static int load_entry(const struct loading *l, struct tls_entry *e, struct tls_i
 	return -1;
 }
 
-/* Would a worker come to run with it? */
-static int try_context(
-    const struct loading *l, const struct listen_settings *s, const struct tls_listener *t)
-{
-	struct err why;
-	char pointer[64];
-	SSL_CTX *ctx = tls_server_new(s, t->identities, t->n, "", 0, NULL, &why);
-
-	if (ctx == NULL) {
-		(void)snprintf(
-		    pointer, sizeof(pointer), "/proxy/listen/%zu/certificates", l->listener);
-		return json_finding(
-		    l->f, FINDING_ERROR, &l->settings->file, pointer, false, "%s", why.text);
-	}
-	SSL_CTX_free(ctx);
-	return 0;
-}
-
 static int load_listener(struct loading *l, struct tls_listener *t)
 {
 	const struct listen_settings *listen = l->settings->proxy.listen.v;
@@ -154,7 +136,7 @@ static int load_listener(struct loading *l, struct tls_listener *t)
 		else if (load_entry(l, &t->entries[t->n], &t->identities[t->n]) < 0)
 			rc = -1;
 	}
-	return rc == 0 && n > 0 ? try_context(l, s, t) : rc;
+	return rc;
 }
 
 struct tls_store *tls_store_load(
@@ -174,9 +156,32 @@ struct tls_store *tls_store_load(
 		l.listener = st->n;
 		rc |= load_listener(&l, &st->v[st->n]);
 	}
-	if (rc < 0)
+	if (rc < 0 || tls_store_try(st, s, f) < 0)
 		tls_store_free(&st);
 	return st;
+}
+
+int tls_store_try(const struct tls_store *st, const struct settings *s, struct findings *f)
+{
+	const struct listen_settings *listen = s->proxy.listen.v;
+	int rc = 0;
+
+	for (size_t i = 0; i < st->n; i++) {
+		const struct tls_listener *t = &st->v[i];
+		struct err why;
+		char pointer[64];
+		SSL_CTX *ctx;
+
+		if (t->n == 0)
+			continue;
+		ctx = tls_server_new(&listen[i], t->identities, t->n, "", 0, NULL, &why);
+		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/certificates", i);
+		if (ctx == NULL)
+			rc = json_finding(
+			    f, FINDING_ERROR, &s->file, pointer, false, "%s", why.text);
+		SSL_CTX_free(ctx);
+	}
+	return rc;
 }
 
 void tls_store_free(struct tls_store **at)

@@ -36,6 +36,10 @@ struct tls_store *tls_store_load(
     const struct settings *s, const struct tls_store *old, struct findings *f);
 void tls_store_free(struct tls_store **s);
 
+/* Would a worker come to run with it, with the rights that this process has? 0, or -1 with
+ * findings. */
+int tls_store_try(const struct tls_store *st, const struct settings *s, struct findings *f);
+
 /* Look whether files changed. settled: only those that did not change since the last look, so that
  * a pair is not read while it is being written; and say in the log what became of them. True when
  * at least one was loaded anew. */

@@ -423,15 +423,16 @@ static void on_failed(void *arg, const char *error)
 static void pump(struct backend *b)
 {
 	struct bytes *out = &b->route->upstream->scratch;
+	struct slice parts[MAIL_DATA_PARTS];
 	struct err e;
 
 	while (!b->content.ended && stream_unsent(b->stream) == 0) {
 		bytes_clear(out);
-		if (mail_data_step(&b->content, out, &e) < 0) {
+		if (mail_data_step(&b->content, out, parts, &e) < 0) {
 			lose_soon(b, e.text);
 			return;
 		}
-		stream_write(b->stream, bytes_slice(out));
+		stream_write(b->stream, parts, COUNT(parts));
 	}
 	next_timeout(b);
 }

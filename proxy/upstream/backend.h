@@ -20,6 +20,7 @@ enum backend_verb {
 	BACKEND_RCPT,
 	BACKEND_DATA,
 	BACKEND_CONTENT, /* the mail data: its reply is the one after all of it, or an early one */
+	BACKEND_AUTH,    /* the command, or a response of its dialogue */
 };
 
 enum backend_loss { BACKEND_CLOSED, BACKEND_TIMEOUT, BACKEND_GARBAGE, BACKEND_OURS };

@@ -13,7 +13,9 @@
 #include "weir/smtp_data.h"
 
 /* So many octets are made at once, and again when those are gone. */
-#define MAIL_DATA_STEP 65536
+#define MAIL_DATA_STEP  65536
+
+#define MAIL_DATA_PARTS 3
 
 enum mail_data_form { MAIL_DATA_DOT, MAIL_DATA_CHUNK };
 
@@ -29,8 +31,10 @@ struct mail_data {
 };
 
 void mail_data_begin(struct mail_data *d, const struct mail *m, enum mail_data_form form);
-/* Append what comes next, MAIL_DATA_STEP octets or a little more; when nothing is left behind it
- * `ended` is true. 0, or -1 with *e: the spool cannot be read, or no memory. */
-int mail_data_step(struct mail_data *d, struct bytes *out, struct err *e);
+/* What comes next, MAIL_DATA_STEP octets or a little more, as parts that follow each other and may
+ * be empty; out, which is empty before, holds what is not sent from where it lies. When nothing is
+ * left behind it `ended` is true. 0, or -1 with *e: the spool cannot be read, or no memory. */
+int mail_data_step(
+    struct mail_data *d, struct bytes *out, struct slice parts[MAIL_DATA_PARTS], struct err *e);
 
 #endif

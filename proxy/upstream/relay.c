@@ -19,6 +19,7 @@ struct relay {
 	const char *server;      /* asked last; lives in the route */
 	bool ready;              /* greeted, and nothing known against it */
 	bool reused;             /* it comes from the pool */
+	bool own;                /* it is the session's own, with a login that nobody can repeat */
 	bool resetting;          /* RSET is under way */
 	bool begun;              /* MAIL was sent in this transaction */
 	bool mail_accepted;
@@ -104,8 +105,10 @@ static void complete(struct smtp_reply *reply, const char *good)
 		(void)snprintf(reply->enhanced, sizeof(reply->enhanced), "%s", enhanced);
 }
 
-/* The backend's words as the client may hear them (W76, W93, W100). */
-static void to_client(const struct smtp_reply *said, const char *good, struct relay_answer *a)
+/* The backend's words as the client may hear them (W76, W93, W100). What it says of logins is the
+ * client's business where the login is his. */
+static void to_client(
+    const struct relay *r, const struct smtp_reply *said, const char *good, struct relay_answer *a)
 {
 	int class = smtp_reply_class(said);
 
@@ -114,7 +117,7 @@ static void to_client(const struct smtp_reply *said, const char *good, struct re
 	if (said->code == 421)
 		smtp_reply_set(
 		    &a->reply, 451, "4.3.2", "The mail server is going down, try again later");
-	else if (said->code == 530 || said->code == 535)
+	else if ((said->code == 530 || said->code == 535) && !r->own)
 		smtp_reply_set(
 		    &a->reply, 451, "4.3.5", "The mail server refuses this relay, try again later");
 	else if (class != 2 && class != 4 && class != 5)
@@ -132,7 +135,7 @@ static void refuse_as_said(struct relay *r, const struct smtp_reply *said)
 {
 	struct relay_answer a;
 
-	to_client(said, "", &a);
+	to_client(r, said, "", &a);
 	refuse(r, a.reply.code, a.reply.enhanced, a.reply.text);
 	r->refusal.backend_said = a.backend_said;
 }
@@ -175,6 +178,11 @@ static void connect_backend(struct relay *r)
 	struct route *route = route_of(r);
 	unsigned needs = parameters_need(r->mail->parameters);
 
+	if (r->own) {
+		refuse(r, 421, "4.4.2", "The connection to the mail server was lost, log in again");
+		answer_soon(r);
+		return;
+	}
 	r->backend = r->replayed || r->unable > 0 ? NULL : pool_take(route, needs, &events, r);
 	r->ready = r->reused = r->backend != NULL;
 	if (r->reused) {
@@ -210,7 +218,7 @@ static void on_ready(void *arg, const char *error)
 /* The one second chance, on a fresh connection, as long as nothing is committed (W82, W84). */
 static bool replay(struct relay *r)
 {
-	bool may = !r->replayed && !r->content;
+	bool may = !r->replayed && !r->content && !r->own;
 
 	drop(r);
 	if (!may)
@@ -228,7 +236,8 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 
 	log_event(r->job == NOTHING || (r->reused && !r->mail_accepted) ? LOG_LEVEL_DEBUG
 									: LOG_LEVEL_WARN,
-	    "backend_lost", "id", r->mail->id, "server", r->server, "error", error, NULL);
+	    "backend_lost", "id", r->mail != NULL ? r->mail->id : NULL, "server", r->server,
+	    "error", error, NULL);
 	if (r->job == NOTHING) {
 		drop(r);
 	} else if (content) {
@@ -270,7 +279,7 @@ static bool check_abilities(struct relay *r)
 
 	if (lacking == 0)
 		return true;
-	if (r->unable++ < route->count && route_able(route, needs)) {
+	if (!r->own && r->unable++ < route->count && route_able(route, needs)) {
 		leave(r);
 		connect_backend(r);
 	} else {
@@ -434,7 +443,7 @@ static void on_rcpt_reply(struct relay *r, const struct smtp_reply *reply)
 		advance(r);
 		return;
 	}
-	to_client(reply, "2.1.5", &a);
+	to_client(r, reply, "2.1.5", &a);
 	finish(r, &a);
 }
 
@@ -447,7 +456,7 @@ static void on_data_reply(struct relay *r, const struct smtp_reply *reply)
 		send_content(r, MAIL_DATA_DOT);
 		return;
 	}
-	to_client(reply, "", &a);
+	to_client(r, reply, "", &a);
 	if (class != 4 && class != 5) {
 		drop(r); /* W86 */
 		smtp_reply_set(&a.reply, 451, "4.3.0",
@@ -463,7 +472,7 @@ static void on_content_reply(struct relay *r, const struct smtp_reply *reply)
 	struct relay_answer a;
 	int class = smtp_reply_class(reply);
 
-	to_client(reply, "2.0.0", &a);
+	to_client(r, reply, "2.0.0", &a);
 	if (early && class != 4 && class != 5) {
 		smtp_reply_set(&a.reply, 451, "4.4.2", "%s", lost_text); /* W87 */
 		a.backend_said = false;
@@ -517,6 +526,12 @@ static const struct backend_events events = {
 /* The connection is for others now. */
 static void give_back(struct relay *r)
 {
+	if (r->own) {
+		send_rset(r);
+		if (r->backend != NULL)
+			backend_flush(r->backend);
+		return;
+	}
 	pool_give(&r->backend, r->begun);
 	drop(r);
 }
@@ -551,6 +566,7 @@ void relay_free(struct relay **at)
 	if (r == NULL)
 		return;
 	relay_reset(r);
+	leave(r); /* an own connection is nobody else's, ever */
 	free(r);
 }
 
@@ -577,6 +593,21 @@ void relay_send(struct relay *r, const struct mail *m, relay_done_fn *done, void
 	if (m->envelope_edited)
 		send_rset(r);
 	start(r, MESSAGE, m, done, arg);
+}
+
+void relay_adopt(struct relay *r, struct backend **b)
+{
+	r->backend = *b;
+	*b = NULL;
+	r->own = r->ready = true;
+	r->reused = false;
+	r->server = backend_server(r->backend);
+	backend_hand_over(r->backend, &events, r);
+}
+
+bool relay_adopted(const struct relay *r)
+{
+	return r->own;
 }
 
 bool relay_committed(const struct relay *r)

@@ -6,7 +6,8 @@
  * that is lost before the mail data, or an envelope that a filter edited, makes the whole envelope
  * go out again (once, and out of the client's sight). Answer     exactly one call of done for each
  * relay_rcpt and relay_send, from the event loop, never inside that call; none after relay_reset or
- * relay_free.
+ * relay_free. Login      a connection on which the client himself has logged in is the session's
+ * own: it is kept for all its transactions, and nothing takes its place when it is lost.
  */
 #ifndef PROXY_UPSTREAM_RELAY_H
 #define PROXY_UPSTREAM_RELAY_H
@@ -16,9 +17,11 @@
 #include "weir/smtp_reply.h"
 
 struct relay;
+struct backend;
 
 struct relay_answer {
-	struct smtp_reply reply; /* what the client is told; its code is never 421 */
+	struct smtp_reply reply; /* what the client is told; its code is 421 only where the session
+				    has lost its own connection */
 	bool backend_said;       /* the words are the backend's */
 	bool in_doubt;           /* lost after the dot: the backend may have the message */
 	const char *server;      /* whom we asked, "" if nobody; valid inside done */
@@ -36,6 +39,10 @@ void relay_rcpt(struct relay *r, const struct mail *m, relay_done_fn *done, void
 void relay_send(struct relay *r, const struct mail *m, relay_done_fn *done, void *arg);
 /* Has the message left, so that it can no longer be taken back? */
 bool relay_committed(const struct relay *r);
+/* From now on all goes over this connection, and over no other. Between transactions. */
+void relay_adopt(struct relay *r, struct backend **b);
+/* Has that been done? */
+bool relay_adopted(const struct relay *r);
 /* The transaction is over, or given up. */
 void relay_reset(struct relay *r);
 

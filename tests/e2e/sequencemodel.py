@@ -27,6 +27,7 @@ class Transaction:
     begun: bool = False
     replayed: bool = False
     content: bytes = b""
+    protocol: str = ""
     asked: int = 0  # recipients so far, for their names
 
     @property
@@ -184,6 +185,7 @@ class Model:
         self.state, self.esmtp, self.introduced, self.offered = "START", True, False, False
         self.refusal = None   # said at MAIL, of a filter at CONNECT or HELO
         self.sticky = None    # the chain's: answers every question
+        self.login, self.expecting = False, False
         self.tx, self.chunks = None, None
 
     # -- the chain --
@@ -272,6 +274,7 @@ class Model:
         if self.refusal is not None:
             return self.say(454)
         self.secure, self.state, self.esmtp, self.offered = True, "START", True, False
+        self.login = False
         return self.say(220)
 
     def xclient(self, step):
@@ -279,6 +282,15 @@ class Model:
             return self.say(503)
         self.begin(step.letters)
         return self.say(220)
+
+    def auth(self, step):
+        if self.state == "START" or not self.esmtp or self.login or self.state != "READY":
+            return self.say(503)
+        return self.say(454) if self.refusal is not None else self.response(step)
+
+    def response(self, step):
+        self.login, self.expecting = step.code == 235, step.code == 334
+        return self.say(step.code)
 
     def mail(self, step):
         if self.state != "READY":
@@ -293,7 +305,14 @@ class Model:
             return self.say(answer)
         self.tx, self.state = step.tx, "MAIL"
         self.tx.discard = answer == "d"
+        self.tx.protocol = self.protocol(b"SMTPUTF8" in step.line)
         return self.say(250)
+
+    def protocol(self, utf8):
+        """Of the Received field (RFC 3848, RFC 6531)."""
+        if not self.esmtp:
+            return "SMTP"
+        return ("UTF8SMTP" if utf8 else "ESMTP") + "S" * self.secure + "A" * self.login
 
     def rcpt(self, step):
         if self.state not in ("MAIL", "RCPT"):

@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 
+from authlib import b64, plain
 from sequencemodel import Model, Recipient, Transaction
 from sequencepeers import FILTER_LETTERS
 
@@ -82,12 +83,23 @@ PARAMETERS = [(b"", 0), (b"", 0), (b"", 0), (b" SIZE=1000", 0), (b" BODY=8BITMIM
               (b" RET=HDRS ENVID=e", 555), (b" SMTPUTF8", 553)]
 
 
+# AUTH's lines, their codes, and the responses that may follow a 334.
+GOOD, BAD = plain(b"anna", b"secret"), plain(b"anna", b"wrong")
+LOGINS = [(b"AUTH", 501, ""), (b"AUTH NONSENSE", 504, ""), (b"AUTH PLAIN !", 501, ""), (b"AUTH PLAIN " + GOOD, 235, ""),
+          (b"AUTH PLAIN " + GOOD, 235, ""), (b"auth plain " + BAD, 535, ""), (b"AUTH PLAIN", 334, "plain"), (b"AUTH LOGIN", 334, "name"),
+          (b"AUTH LOGIN " + b64(b"anna"), 334, "password")]
+GIVEN_UP = [(b"*", 501, ""), (b"NOOP!", 501, "")]
+RESPONSES = {"plain": [(GOOD, 235, ""), (BAD, 535, ""), (b"", 535, ""), *GIVEN_UP],
+             "name": [(b64(b"anna"), 334, "password"), (b64(b"nobody"), 535, ""), *GIVEN_UP],
+             "password": [(b64(b"secret"), 235, ""), (b64(b"wrong"), 535, ""), *GIVEN_UP]}
+
+
 class Author:
     """Writes one session's commands."""
 
     def __init__(self, seed, filters):
         self.random, self.seed, self.filters = random.Random(seed), seed, filters
-        self.messages = 0
+        self.messages, self.dialogue = 0, ""
         # Most sessions have peers that do as they should.
         self.trouble = self.random.choice([0, 0.03, 0.15])
 
@@ -145,6 +157,15 @@ class Author:
 
     def starttls(self):
         return Step("starttls", self.random.choice([b"STARTTLS"] * 5 + [b"STARTTLS x"]), last=True)
+
+    def auth(self):
+        """PLAIN and LOGIN, the response with the command or on lines of its own."""
+        line, code, self.dialogue = self.random.choice(LOGINS)
+        return Step("auth", line, code, last=True)
+
+    def response(self):
+        line, code, self.dialogue = self.random.choice(RESPONSES[self.dialogue])
+        return Step("response", line, code, last=True, verb=False)
 
     def xclient(self):
         """Another client takes over the connection."""
@@ -218,6 +239,8 @@ class Author:
             return self.xclient()
         if roll < 0.20:
             return self.starttls()
+        if roll < 0.22:
+            return self.auth()
         if state == "START":
             return self.hello()
         if state == "BDAT":
@@ -389,6 +412,9 @@ class Session:
         for _ in range(self.author.random.randint(3, 8)):
             if not await self.group(self.author.group(self.model.state, self.model.tx)):
                 return
+            while self.model.expecting:
+                if not await self.group([self.author.response()]):
+                    return
             while self.model.state == "DATA":
                 if not await self.content():
                     return
@@ -451,6 +477,8 @@ def check_message(tx, recipients, edits, chunking, found):
         raise Failure(f"the reverse path of {tx.token} is {reverse}")
     if sorted(recipients) != sorted(stored_recipients):
         raise Failure(f"recipients of {tx.token} are {stored_recipients}, not {recipients}")
+    if f" with {tx.protocol} id " not in content:
+        raise Failure(f"no {tx.protocol} in {content!r}")
     # A pipelined RCPT may have been meant for the transaction before.
     own = set(re.findall(r"t\d+x\d+", " ".join([tx.token, *recipients])))
     if not set(re.findall(r"t\d+x\d+", content)) <= own:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from proxylib import Certificate, Proxy, Script, tls_context
+from proxylib import Certificate, Proxy, tls_context
 from sinklib import Sink
 
 HEADER = b"From: <a@client.test>\r\nTo: <b@mx.test>\r\nSubject: interop\r\nMessage-ID: <1@client.test>\r\n" \
@@ -304,6 +304,76 @@ def test_openssl_resumption(proxy, authority, tmp_path, version, implicit):
                 while not ticket.exists() or not ticket.stat().st_size:
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
+
+
+# ---- submission: TLS and a login ------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def submission(sink, authority, tmp_path_factory):
+    """Nothing goes without TLS and a login."""
+    folder = tmp_path_factory.mktemp("submission")
+    run(need("saslpasswd2"), "-c", "-p", "-f", folder / "db", "-u", "mx.test", "anna", octets=b"secret")
+    certificate = Certificate(folder, "mx.test", "127.0.0.1", issuer=authority)
+    listen = [{"address": "127.0.0.1:0", "tls": "require", "certificates": [certificate.settings], "auth": "sasl",
+               "auth_required": True}]
+    with Proxy(folder / "p", sink.address, listen=listen, sasl={"sasldb": str(folder / "db")},
+               timeouts={"auth_delay_ms": 0}, limits={"auth_failures": 0, "sessions_per_client": 1000}) as p:
+        yield p.probed()
+
+
+def logged_in(box):
+    box.holds(MESSAGES["plain"], RECIPIENTS)
+    assert b" with ESMTPSA id " in box.new()[0].content
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_swaks_login(submission, box, tmp_path, mechanism):
+    (tmp_path / "message").write_bytes(MESSAGES["plain"] + b".")
+    words = ["--server", submission.host, "--port", submission.port, "--tls", "--helo", "client.test", "--from", "a@client.test",
+             "--to", ",".join(RECIPIENTS), "--data", f"@{tmp_path}/message", "--no-data-fixup", "--auth", mechanism,
+             "--auth-user", "anna", "--auth-password"]
+    said = run(need("swaks"), *words, "wrong", good=False)
+    assert b"<~* 535 5.7.8" in said and box.new() == []
+    run(need("swaks"), *words, "secret")
+    logged_in(box)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_curl_login(submission, box, authority, tmp_path, mechanism):
+    (tmp_path / "message").write_bytes(MESSAGES["plain"])
+    words = ["--silent", "--show-error", f"smtp://{submission.host}:{submission.port}/client.test", "--ssl-reqd", "--cacert",
+             authority.chain, "--login-options", f"AUTH={mechanism}", "--mail-from", "a@client.test",
+             *[o for r in RECIPIENTS for o in ("--mail-rcpt", r)], "--upload-file", tmp_path / "message", "--user"]
+    run(need("curl"), *words, "anna:wrong", good=False)
+    assert box.new() == []
+    run(need("curl"), *words, "anna:secret")
+    logged_in(box)
+
+
+@pytest.mark.parametrize("mechanism", ["plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"])
+def test_msmtp_login(submission, box, authority, mechanism):
+    words = ["-C", "/dev/null", f"--host={submission.host}", f"--port={submission.port}", "--domain=client.test",
+             "--from=a@client.test", "--tls=on", f"--tls-trust-file={authority.chain}", f"--auth={mechanism}", "--user=anna"]
+    octets = MESSAGES["plain"].replace(b"\r\n", b"\n")
+    run(need("msmtp"), *words, "--passwordeval=echo wrong", "--", *RECIPIENTS, octets=octets, good=False)
+    assert box.new() == []
+    run(need("msmtp"), *words, "--passwordeval=echo secret", "--", *RECIPIENTS, octets=octets)
+    logged_in(box)
+
+
+def test_smtplib_login(submission, box, authority):
+    with smtplib.SMTP(submission.host, submission.port, "client.test", timeout=20) as s:
+        with pytest.raises(smtplib.SMTPSenderRefused) as refused:
+            s.sendmail("a@client.test", RECIPIENTS, MESSAGES["plain"])
+        assert refused.value.smtp_code == 530
+        s.starttls(context=tls_context(authority))
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            s.login("anna", "wrong")
+        with pytest.raises(smtplib.SMTPSenderRefused):
+            s.sendmail("a@client.test", RECIPIENTS, MESSAGES["plain"])
+        assert s.login("anna", "secret")[0] == 235
+        assert s.sendmail("a@client.test", RECIPIENTS, MESSAGES["plain"]) == {}
+    logged_in(box)
 
 
 # ---- more than one message, and refusals ---------------------------------------------------------

@@ -89,7 +89,7 @@ CASES = [("DATA", *g) for g in GRID] + [("BDAT", *g) for g in BY_BDAT]
 
 @pytest.mark.parametrize("verb, fault, stage, words, copies", CASES,
                          ids=[c[0] + "-" + c[1] for c in CASES])
-def test_w80_to_w94_grid(tmp_path, verb, fault, stage, words, copies):
+def test_w76_w80_to_w85_w87_w90_w91_w93_w94_grid(tmp_path, verb, fault, stage, words, copies):
     """W80 connect and EHLO, W81 MAIL, W83 RCPT, W85 DATA, W87 the body, W90 and W91 the dot, W76
     every 421, W93 every 530 and 535."""
     without = "CHUNKING" if verb == "DATA" else ""

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import fakemilter as fm
+import postfixlib
 from proxylib import Proxy, Script
 from sinklib import Sink
 
@@ -447,6 +448,60 @@ def test_w89_w70_late_refusal(filtered, arrived, script, stage):
     assert b"RSET" in script["BDAT"].lines[-1]
 
 
+@pytest.mark.parametrize("fault, answer", [
+    ("mail=450", b"450"), ("rcpt=550", b"550"), ("data=450", b"450"), ("body=close", b"451 4.4.2"),
+    ("dot=554", b"554"), ("dot=421", b"451 4.3.2"), ("dot=close", b"451 4.4.2")])
+@pytest.mark.parametrize("without", ["CHUNKING", ""])
+def test_w70_backend_trouble_with_chunks_and_a_filter(tmp_path, without, fault, answer):
+    """Whatever the backend does to one message, the next one of the session is whole."""
+    with Sink(tmp_path / "mail", "--without", without, "--fault", fault + ":1") as sink, \
+            fm.Filter(tmp_path) as f, \
+            Proxy(tmp_path / "p", sink.address,
+                  filters=[{"name": "f", "socket": f.address}]) as proxy, proxy.client() as client:
+        client.hello()
+        client.send(MAIL + chunks(CONTENT[:5], CONTENT[5:]))
+        replies = client.replies(4)
+        if fault[:4] in ("mail", "rcpt"):  # then there is no valid recipient
+            assert replies[1].startswith(answer)
+            assert [r[:9] for r in replies[2:]] == [b"554 5.5.1", b"551 5.5.0"]
+        else:
+            assert [r[:3] for r in replies[:3]] == [b"250"] * 3
+            assert replies[3].startswith(answer)
+        for line in (b"DATA", b"RCPT TO:<x@y>"):
+            assert client.ask(line).startswith(b"503 5.5.1")
+        client.send(MAIL + chunks(CONTENT))
+        assert client.codes(3) == [250] * 3
+        assert len(sink.names()) == 1
+        assert f.trace().endswith("MRTLNBE")
+
+
+@pytest.mark.parametrize("sent", [b"BDAT 100\r\nSubject: x\r\n", bdat(CONTENT), bdat(b"")])
+def test_w88_client_vanishes(filtered, arrived, sent):
+    """In a chunk, between two, after a refused one: nothing is left, and nothing goes on."""
+    f, client = filtered()
+    client.send(MAIL + sent)
+    client.codes(2)
+    client.close()
+    deadline = time.monotonic() + 10
+    while "A" not in f.trace():
+        assert time.monotonic() < deadline, f.trace()
+        time.sleep(0.01)
+    assert arrived() == []
+
+
+def test_large_message_both_ways(tmp_path):
+    """Through the file of the spool, in chunks of every kind."""
+    content = b"S: x\r\n\r\n" + (b"0123456789" * 7 + b"\r\n.\r\n") * 100000
+    with Script(**Script.CHUNKING) as backend, \
+            Proxy(tmp_path, backend.address, received=False,
+                  spool={"memory_bytes": 100000}) as proxy, proxy.client() as client:
+        client.hello()
+        edges = [0, 3, 70000, 70001, 4000000, len(content)]
+        client.send(MAIL + chunks(*(content[a:b] for a, b in zip(edges, edges[1:]))))
+        assert client.codes(7) == [250] * 7
+        assert backend.chunked == [content]
+
+
 def test_edits_and_an_open_last_line(filtered, arrived):
     _, client = filtered(E=fm.add("X-A", "v") + fm.body("new\n.\nbody") + fm.CONTINUE)
     client.send(MAIL + chunks(b"S: s\r\n\r\nx"))
@@ -511,3 +566,30 @@ def test_w87_upstream_early_reply(tmp_path):
         client.envelope()
         assert client.data(content).startswith(b"450")
         assert sink.names() == []
+
+
+# ---- a backend that we have not written ----------------------------------------------------------
+
+
+@pytest.mark.skipif(not postfixlib.available(), reason="needs root and Postfix")
+def test_postfix_takes_our_chunks(tmp_path):
+    with Sink(tmp_path / "mail") as sink:
+        postfix = postfixlib.Postfix("", sink.address,
+                                     header_checks="regexp:{{/^Subject: no/ REJECT not this one}}")
+        try:
+            with Proxy(tmp_path / "p", f"127.0.0.1:{postfix.port}").probed() as proxy, \
+                    proxy.client() as client:
+                client.hello()
+                # Its words behind BDAT, and only there, tell the octets.
+                for subject, answer in ((b"no", rb"550 5\.7\.1 not this one"),
+                                        (b"yes", rb"250 2\.0\.0 Ok: \d+ bytes queued as \w+")):
+                    client.ask(b"MAIL FROM:<a@example.org>")
+                    assert client.ask(b"RCPT TO:<b@example.org>").startswith(b"250")
+                    client.send(chunks(b"Subject: " + subject + b"\r\n\r\n.\r\n..\r\n.x\r", b"\nlast"))
+                    answers = client.replies(2)
+                    assert re.match(answer, answers[1]), answers
+            stored = sink.wait_for(1)
+            assert len(stored) == 1
+            assert b"\r\n\r\n.\r\n..\r\n.x\r\nlast\r\n" in stored[0].content
+        finally:
+            postfix.stop()

@@ -290,7 +290,7 @@ def failing(bench, fake, stage, answer, on_failure):
 
 @pytest.mark.parametrize("stage", "OCHMRTLNBE")
 @pytest.mark.parametrize("how", MISBEHAVIOUR)
-def test_misbehaviour(bench, fake, stage, how):
+def test_w73_misbehaviour(bench, fake, stage, how):
     if how == "surplus" and stage == "O":
         pytest.skip("surplus octets of a negotiation are a macro list")
     failing(bench, fake, stage, MISBEHAVIOUR[how], "tempfail")
@@ -304,7 +304,7 @@ def test_on_failure(bench, fake, stage, on_failure):
 
 @pytest.mark.parametrize("on_failure", FAILURE)
 @pytest.mark.parametrize("how", EDIT_MISBEHAVIOUR)
-def test_no_half_edits(bench, fake, how, on_failure):
+def test_w74_no_half_edits(bench, fake, how, on_failure):
     """W74, with a new body half sent too."""
     failing(bench, fake, "E", EDIT_MISBEHAVIOUR[how], on_failure)
 

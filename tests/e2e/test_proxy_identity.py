@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from authlib import AuthScript, plain
 from dnslib import SERVFAIL, NameServer
 from fakemilter import Filter
 from milterdlib import Milterd
@@ -453,6 +454,21 @@ def test_w105_a_login_is_not_inherited(front, filter_):
     assert "{auth_authen}" not in filter_.macros("M")
 
 
+def test_w105_the_proxys_own_login_is_not_the_clients(sink, filter_, tmp_path):
+    with AuthScript(tmp_path / "a") as checker, Proxy(
+            tmp_path / "p", sink.address, filters=[{"name": "f", "socket": filter_.address}],
+            listen=listen(auth="dovecot:" + checker.path, auth_plaintext=True, auth_required=True,
+                          xclient={"from": ["127.0.0.2"]})) as proxy:
+        with proxy.client(source=BALANCER) as front:
+            front.hello()
+            assert front.ask(b"AUTH PLAIN " + plain(b"anna", b"secret")).startswith(b"235")
+            assert front.ask(b"MAIL FROM:<a@x>").startswith(b"250")
+            assert filter_.macros("M")["{auth_authen}"] == "anna"
+            assert front.ask(b"RSET", b"XCLIENT ADDR=192.0.2.7").startswith(b"220")
+            front.hello()
+            assert front.ask(b"MAIL FROM:<a@x>").startswith(b"530 5.7.0")
+
+
 def test_w105_attributes_over_several_commands(front, filter_):
     front.ask(b"XCLIENT ADDR=192.0.2.7")
     front.ask(b"XCLIENT NAME=a.test LOGIN=alice")
@@ -754,6 +770,23 @@ def test_client_leaves_while_his_name_is_looked_up(sink, filter_, tmp_path):
             client.send(b"EHLO x\r\n")
             proxy.wait_for_log("session_end", 3)
             assert proxy.stop() == 0  # draining ends it
+
+
+def test_w105_while_the_name_is_looked_up(sink, filter_, tmp_path):
+    """Attributes that come later change nothing of the question; another address makes another one."""
+    with NameServer({f"192.0.2.{n}": None for n in range(9)} | NAMES) as server, Proxy(
+            tmp_path, sink.address, listen=listen(xclient={"from": ["127.0.0.2"]}),
+            dns={"servers": [server.address]}, timeouts={"client_name_s": 1},
+            filters=[{"name": "f", "socket": filter_.address}]) as proxy:
+        with proxy.client(source=BALANCER) as front:
+            for line in (b"ADDR=192.0.2.10", b"LOGIN=alice", b"PORT=7", b"ADDR=192.0.2.10", b"LOGIN=bob"):
+                assert front.ask(b"XCLIENT " + line).startswith(b"220")
+            front.hello()
+            assert filter_.macros("C")["{client_resolve}"] == "TEMP"
+            assert front.ask(b"XCLIENT ADDR=192.0.2.1").startswith(b"220")
+            front.hello()
+            assert filter_.macros("C")["{client_name}"] == "good.test"
+            assert front.ask(b"XCLIENT ADDR=192.0.2.10 PORT=1").startswith(b"220")
 
 
 # ---- findings ----------------------------------------------------------------------------------

@@ -444,9 +444,10 @@ def large_ones(proxy, begin):
         c.send(begin)
         if begin.startswith(b"DATA"):
             assert c.reply().startswith(b"354")
-    for enough in (200000, BUDGET):  # neither of them is small when it is out
+    # Neither of them is small when it is out.
+    for octets, enough in ((100000, 200000), (60000, BUDGET)):
         for c in clients:
-            c.send(header(60000))
+            c.send(header(octets))
         until(lambda: memory(proxy) >= enough)
     return clients
 
@@ -477,7 +478,7 @@ def test_memory_is_out_for_chunks(sink, tmp_path):
     """As with DATA."""
     with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
                timeouts={"memory_s": 1}) as proxy:
-        large = large_ones(proxy, b"BDAT 140000\r\n")
+        large = large_ones(proxy, b"BDAT 180000\r\n")
         with proxy.client() as small:
             small.envelope()
             small.send(b"BDAT 4 LAST\r\nx\r\n\n")
@@ -514,7 +515,7 @@ def test_memory_comes_back(sink, tmp_path):
             until(lambda: memory(proxy) >= 300000)
             second.envelope()
             assert second.ask(b"DATA").startswith(b"354")
-            second.send(header(260000) + b"\r\nbody\r\n.\r\n")
+            second.send(header(600000) + b"\r\nbody\r\n.\r\n")
             until(lambda: memory(proxy) >= 800000)
             first.send(b".\r\n")
             assert first.reply().startswith(b"250")

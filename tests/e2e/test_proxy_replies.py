@@ -187,6 +187,14 @@ def test_w43_utf8_in_commands(client):
     assert client.ask("RCPT TO:<ö@bücher.test>".encode()).startswith(b"553 5.6.7")
 
 
+def test_w71_a_nested_mail_changes_nothing(client):
+    """Not even that the transaction has SMTPUTF8."""
+    client.hello()
+    assert client.ask(b"MAIL FROM:<a@x> SMTPUTF8").startswith(b"250")
+    assert client.ask(b"MAIL FROM:<z@x>").startswith(b"503")
+    assert client.ask("RCPT TO:<ö@x>".encode()).startswith(b"250")
+
+
 @pytest.mark.parametrize("verb, arguments", [(b"NOOP", True), (b"HELP", True), (b"VRFY", True), (b"RSET", False),
                                              (b"DATA", False), (b"QUIT", False)])
 def test_w58_arguments_and_case(client, verb, arguments):
@@ -198,12 +206,42 @@ def test_w58_arguments_and_case(client, verb, arguments):
         assert client.ask(verb.lower() + b"  ")[:1] in b"23"  # blanks are no argument
 
 
-def test_w58_blank_after_the_colon(client):
+# What comes behind the colon, and what the backend gets where it is taken.
+LENIENT = [(b" <c@x>", b"<c@x>"), (b"   <c@x>", b"<c@x>"), (b"c@x", b"<c@x>"), (b" c@x", b"<c@x>"), (b"@a,@b:c@x", b"<c@x>"),
+           (b"", None), (b" ", None), (b" <c@x", None), (b"c@x>", None), (b"c d@x", None), (b"<c@x>d", None), (b"c", None)]
+
+
+@pytest.mark.parametrize("behind, sent", LENIENT)
+def test_w58_blanks_and_brackets_are_meant(client, behind, sent):
     client.hello()
-    assert client.ask(b"MAIL FROM: <a@x>").startswith(b"501 5.1.7")
+    assert client.ask(b"MAIL FROM:" + behind).startswith(b"501 5.1.7")
     assert client.ask(b"mail from:<a@x>").startswith(b"250")
-    assert client.ask(b"RCPT TO: <b@x>").startswith(b"501 5.1.3")
+    assert client.ask(b"RCPT TO:" + behind).startswith(b"501 5.1.3")
     assert client.ask(b"rCpT tO:<b@x>").startswith(b"250")
+
+
+@pytest.mark.parametrize("behind, sent", LENIENT)
+def test_w58_lenient_paths(lenient, behind, sent):
+    """Old devices write them so, and Postfix takes them. The backend gets what RFC 5321 has."""
+    proxy, backend = lenient
+    with proxy.client() as client:
+        client.hello()
+        answer = client.ask(b"MAIL FROM:" + behind + b" SIZE=100")
+        if sent is None:
+            assert answer.startswith(b"501 5.")
+            client.ask(b"MAIL FROM:<>")
+            assert client.ask(b"RCPT TO:" + behind).startswith(b"501 5.")
+            return
+        assert answer.startswith(b"250"), answer
+        assert client.ask(b"RCPT TO:" + behind + b" NOTIFY=NEVER").startswith(b"250")
+        assert b"MAIL FROM:" + sent + b" SIZE=100" in backend.all_lines()
+        assert b"RCPT TO:" + sent + b" NOTIFY=NEVER" in backend.all_lines()
+
+
+@pytest.fixture(scope="module")
+def lenient(tmp_path_factory):
+    with Script() as backend, Proxy(tmp_path_factory.mktemp("lenient"), backend.address, lenient_paths=True) as proxy:
+        yield proxy.probed(), backend
 
 
 @pytest.mark.parametrize("path, sent", [

@@ -312,7 +312,7 @@ def test_w35_data_without_recipients(client):
     (b"EHLO", b"501 5.5.4"),
     (b"EHLO a b", b"501 5.5.4"),
 ])
-def test_w40_to_w59_replies(client, line, answer):
+def test_w09_w40_w43_w44_w46_w58_w59_replies(client, line, answer):
     client.hello()
     assert client.ask(line).startswith(answer)
 
@@ -699,7 +699,7 @@ def test_half_closed_after_quit_is_orderly(proxy, sink):
 
 
 def test_w114_health_check_is_quiet(sink, tmp_path):
-    with Proxy(tmp_path, sink.address, log={"level": "info"}) as proxy:
+    with Proxy(tmp_path, sink.address, log={"level": "info"}, limits={"sessions": 1000}) as proxy:
         for _ in range(3):
             with proxy.client():
                 pass

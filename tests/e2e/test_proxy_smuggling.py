@@ -274,6 +274,20 @@ def test_w05_w06_policy_by_network(mixed, source, command, data):
             assert client.reply() == b""
 
 
+@pytest.mark.parametrize("source, answer", [
+    ("127.0.0.1", b"550 5.5.2"), ("127.0.0.2", b"250 2.0.0"), ("127.0.0.3", b"250 2.0.0")])
+def test_w06_policy_by_network_for_bdat(mixed, source, answer):
+    """Lines of chunks obey the same policy."""
+    content = b"Subject: s\r\n\r\nbare\nlf\r\n"
+    with mixed.client(source=source) as client:
+        client.envelope()
+        for cut in (0, content.index(b"\nlf")):
+            client.send(b"BDAT %d\r\n%sBDAT %d LAST\r\n%s" % (
+                cut or 1, content[:cut or 1], len(content) - (cut or 1), content[cut or 1:]))
+            assert client.reply().startswith(b"250") and client.reply().startswith(answer)
+            client.ask(b"MAIL FROM:<a@x>", b"RCPT TO:<b@mx.test>")
+
+
 def test_w06_note_is_logged(mixed):
     with mixed.client(source="127.0.0.2") as client:
         client.envelope()

@@ -1,15 +1,18 @@
 """TLS towards clients and backends: W20-W29, W03 under TLS, certificates, tickets, REQUIRETLS."""
 
 import os
+import pathlib
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 import pytest
 
+import postfixlib
 from filterlib import Filter
 from proxylib import Certificate, Client, Proxy, Script, tls_context
 from sinklib import Sink, program
@@ -469,6 +472,34 @@ def test_renewed_without_a_restart(tmp_path, sink):
         assert proxy.log.count("certificate_kept") == 1
 
 
+def test_reload_with_a_broken_certificate(tmp_path, certificate, sink):
+    """Refused whole: the old configuration stays, with its certificates."""
+    other = Certificate(tmp_path, "other.test")
+    with Proxy(tmp_path / "p", sink.address, listen=[listen(certificate)]) as proxy:
+        for bad in ({"listen": [listen(certificate, certificates=[{"chain": certificate.chain, "key": other.key}])]},
+                    {"listen": [listen(certificate, client_certificates="ask", client_ca="none.pem")]},
+                    {"listen": [listen(certificate)],
+                     "backends": {"default": {"servers": [sink.address], "tls": "verify", "ca": "none.pem"}}}):
+            proxy.write(**bad)
+            answer = proxy.control("reload")
+            assert not answer["ok"] and answer["findings"], answer
+            with proxy.client() as c:
+                c.starttls()
+                assert "CN = mx.test" in peer_names(c)
+        proxy.write(listen=[listen(other)], backends={"default": {"servers": [sink.address], "tls": "off", "ca": ""}})
+        assert proxy.control("reload")["ok"]
+        with proxy.client() as c:
+            c.starttls()
+            assert "CN = other.test" in peer_names(c)
+
+
+def test_start_with_authorities_that_are_not_there(tmp_path, certificate):
+    with pytest.raises(RuntimeError, match="none.pem"):
+        Proxy(tmp_path, listen=[listen(certificate, client_certificates="ask", client_ca="none.pem")])
+    with pytest.raises(RuntimeError, match="none.pem"):
+        Proxy(tmp_path, backends={"default": {"tls": "verify", "ca": "none.pem"}})
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_key_of_root(tmp_path_factory, certificate, sink):
     """Read while the proxy is root; renewed it stays unread, and the log says so; a reload keeps it as well."""
@@ -655,6 +686,40 @@ def test_openssl_s_client(many, tmp_path):
     assert "Reused, TLSv1.2" in s_client(*at, "-tls1_2", "-sess_in", session, stdin=b"")
     out = s_client(*at, "-early_data", os.devnull, "-sess_in", session, stdin=b"")
     assert "Early data was accepted" not in out
+
+
+# ---- Postfix on both sides
+
+
+@pytest.mark.skipif(not postfixlib.available(), reason="needs root and Postfix")
+def test_postfix_under_tls(tmp_path, authority, sink):
+    """A client, the proxy, Postfix as backend, verified, Postfix as client, verifying, the proxy again, and the sink."""
+    keys = pathlib.Path(tempfile.mkdtemp(prefix="weir-keys-"))
+    keys.chmod(0o755)
+    try:
+        own = Certificate(keys, "mx.example.org", issuer=authority)
+        shutil.copy(authority.chain, keys / "ca.pem")
+        with Proxy(tmp_path / "inner", sink.address, listen=[listen(own, tls="require")]) as inner:
+            postfix = postfixlib.Postfix("", f"127.0.0.1:{inner.port}", smtpd_tls_cert_file=own.chain, smtpd_tls_key_file=own.key,
+                                         smtpd_tls_security_level="encrypt", smtp_tls_security_level="verify",
+                                         smtp_tls_CAfile=keys / "ca.pem", smtp_tls_verify_cert_match="mx.example.org",
+                                         smtp_tls_loglevel="1")
+            try:
+                backend = {"default": {"servers": [f"127.0.0.1:{postfix.port}"], "tls": "verify", "ca": authority.chain,
+                                       "tls_name": "mx.example.org"}}
+                before = len(sink.names())
+                with Proxy(tmp_path / "outer", listen=[listen(own)], backends=backend) as outer, outer.client() as c:
+                    c.starttls()
+                    c.hello()
+                    assert c.message(recipients=(b"jonas@example.org",)).startswith(b"250"), postfix.log()
+                    outer.wait_for_log("backend_tls .*verified=yes")
+                content = sink.wait_for(before + 1)[-1].content
+                assert content.count(b"with ESMTPS id") == 3, content
+                assert "Verified TLS connection established" in postfix.log()
+            finally:
+                postfix.stop()
+    finally:
+        shutil.rmtree(keys)
 
 
 # ---- REQUIRETLS (RFC 8689)

@@ -10,10 +10,11 @@ import time
 
 import pytest
 
+from authlib import AuthScript
 from proxylib import Certificate, Proxy
 from sequences import LIMIT, Peers, play
 
-COUNT = int(os.environ.get("WEIR_SEQUENCES", "600"))
+COUNT = int(os.environ.get("WEIR_SEQUENCES", "400"))
 FIRST = int(os.environ.get("WEIR_SEQUENCES_FROM", "1"))
 BATCH, PARALLEL = 500, 4
 # on_failure of each filter, and whether the backend takes BDAT.
@@ -38,17 +39,18 @@ def ready(proxy):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_w70_w71_w72_w73_w74_sequences(tmp_path, certificate, kind):
+def test_w52_w53_w70_to_w75_sequences(tmp_path, certificate, kind):
     failures, chunking = KINDS[kind]
-    with Peers() as peers:
+    with Peers() as peers, AuthScript(tmp_path / "auth") as auth:
         filters = [{"name": f"f{n}", "socket": f"inet:127.0.0.1:{peers.ports[3 + n]}",
                     "on_failure": failure} for n, failure in enumerate(failures)]
         limits = {"message_bytes": LIMIT, "header_bytes": LIMIT, "errors_soft": 1000000,
-                  "errors_hard": 1000000, "junk_commands": 1000000}
+                  "errors_hard": 1000000, "junk_commands": 1000000, "auth_failures": 0}
         listen = [{"address": "127.0.0.1:0", "tls": "offer",
-                   "certificates": [certificate.settings], "xclient": {"from": ["127.0.0.0/8"]}}]
+                   "certificates": [certificate.settings], "xclient": {"from": ["127.0.0.0/8"]},
+                   "auth": "dovecot:" + auth.path, "auth_plaintext": True}]
         with Proxy(tmp_path, f"127.0.0.1:{peers.ports[1 + chunking]}", filters=filters,
-                   limits=limits, listen=listen,
+                   limits=limits, listen=listen, timeouts={"auth_delay_ms": 0},
                    log={"level": "info"}) as proxy:
             ready(proxy)
             stored = 0

@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	must(decode(wire, pieces, &parts, &used2, &d2) == rc && used2 == used);
 	must(slice_eq(bytes_slice(&whole), bytes_slice(&parts)));
 	must(d.bare_cr == d2.bare_cr && d.bare_lf == d2.bare_lf && d.nul == d2.nul &&
-	    d.lines == d2.lines && d.wire_bytes == d2.wire_bytes);
+	    d.dots == d2.dots && d.wire_bytes == d2.wire_bytes);
 	must(rc == (end_of_data(wire) > 0) && (rc == 0 || used == end_of_data(wire)));
 	if (rc == 1) {
 		/* Content that was decoded is normal: it goes through unchanged. */

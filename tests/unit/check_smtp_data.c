@@ -113,20 +113,24 @@ static const struct {
 	struct slice wire;
 	const char *content;
 	bool bare_cr, bare_lf, nul;
-	uint64_t lines;
+	bool dots;
 } messages[] = {
-	{ "no content", W(".\r\n"), "", false, false, false, 0 },
-	{ "W04 first line a dot with LF", W(".\n.\r\n.\r\n"), "", false, true, false, 0 },
-	{ "plain", W("a\r\nb\r\n.\r\n"), "a\r\nb\r\n", false, false, false, 2 },
-	{ "bare LF", W("a\nb\r\n.\r\n"), "a\r\nb\r\n", false, true, false, 2 },
-	{ "bare CR", W("a\rb\r\n.\r\n"), "a b\r\n", true, false, false, 1 },
-	{ "bare CR behind a dot", W(".\rb\r\n.\r\n"), " b\r\n", true, false, false, 1 },
-	{ "two CRs", W("a\r\r\n.\r\n"), "a \r\n", true, false, false, 1 },
+	{ "no content", W(".\r\n"), "", false, false, false, false },
+	{ "W04 first line a dot with LF", W(".\n.\r\n.\r\n"), "", false, true, false, false },
+	{ "plain", W("a\r\nb\r\n.\r\n"), "a\r\nb\r\n", false, false, false, false },
+	{ "bare LF", W("a\nb\r\n.\r\n"), "a\r\nb\r\n", false, true, false, false },
+	{ "bare CR", W("a\rb\r\n.\r\n"), "a b\r\n", true, false, false, false },
+	{ "bare CR behind a dot", W(".\rb\r\n.\r\n"), " b\r\n", true, false, false, false },
+	{ "two CRs", W("a\r\r\n.\r\n"), "a \r\n", true, false, false, false },
 	{ "W01 after two CRs and LF the dot ends", W("\r\r\n.\r\n"), " \r\n", true, false, false,
-	    1 },
+	    false },
 	{ "W01 CRLF.CRLF behind a removed dot line", W("a\n.\r\n.\r\n"), "a\r\n", false, true,
-	    false, 1 },
-	{ "8-bit", W("gr\xc3\xbc\xff\r\n.\r\n"), "gr\xc3\xbc\xff\r\n", false, false, false, 1 },
+	    false, false },
+	{ "dots of the content", W("a\r\n..b\r\n.\r\n"), "a\r\n.b\r\n", false, false, false, true },
+	{ "first line", W("..\r\n.\r\n"), ".\r\n", false, false, false, true },
+	{ "a dot behind LF", W("a\n..\r\n.\r\n"), "a\r\n.\r\n", false, true, false, true },
+	{ "a dot too few", W("a\r\n.b\r\n.\r\n"), "a\r\nb\r\n", false, false, false, false },
+	{ "8-bit", W("gr\xc3\xbc\xff\r\n.\r\n"), "gr\xc3\xbc\xff\r\n", false, false, false, false },
 };
 START_TEST(decodes_messages)
 {
@@ -137,7 +141,7 @@ START_TEST(decodes_messages)
 	ck_assert_slice_eq(bytes_slice(&d.content), messages[_i].content);
 	ck_assert_int_eq(d.state.bare_cr, messages[_i].bare_cr);
 	ck_assert_int_eq(d.state.bare_lf, messages[_i].bare_lf);
-	ck_assert_uint_eq(d.state.lines, messages[_i].lines);
+	ck_assert_int_eq(d.state.dots, messages[_i].dots);
 	bytes_free(&d.content);
 }
 END_TEST
@@ -261,6 +265,9 @@ START_TEST(decodes_chunks)
 		ck_assert_int_eq(d.bare_cr, chunks[_i].bare_cr);
 		ck_assert_int_eq(d.bare_lf, chunks[_i].bare_lf);
 		ck_assert_uint_eq(d.wire_bytes, wire.n);
+		ck_assert(d.dots ||
+		    (whole.p[0] != '.' &&
+			slice_find_slice(bytes_slice(&whole), SLICE("\n.")) == whole.n));
 		bytes_free(&out);
 		bytes_free(&whole);
 	}
@@ -282,6 +289,69 @@ START_TEST(plain_chunk_stays_where_it_is)
 	ck_assert_uint_eq(out.n, 0);
 	ck_assert_uint_eq(d.wire_bytes, in.n);
 	ck_assert(!d.bare_lf);
+	bytes_free(&out);
+}
+END_TEST
+
+/* Around the borders of the blocks that are passed over at once: whatever stands there, and however
+ * the text before it ends, it is seen; and what dots says is enough to send the content as it is.
+ */
+START_TEST(sees_everything_at_every_place)
+{
+	static const char *const odd[] = { "\r", "\n", "\r\n.", "\r\n..", "\n.", ".", "\r\r\n",
+		"\r\n", "\r\n\r\n", "\r\n.\r", "\n\r" };
+	struct slice what = slice_z(odd[_i]);
+
+	for (size_t before = 0; before < 200; before++) {
+		struct bytes wire = { 0 }, one = { 0 }, out = { 0 };
+		struct smtp_data_decoder d, single;
+		struct slice content;
+		size_t used;
+
+		for (size_t i = 0; i < before; i++)
+			(void)bytes_addc(&wire, "abcde\r\n"[(i + 200 - before) % 7]);
+		(void)bytes_add(&wire, what);
+		for (size_t i = 0; i < 100; i++)
+			(void)bytes_addc(&wire, 'x');
+		(void)bytes_add(&wire, SLICE("\r\n.\r\n"));
+		smtp_data_decode_start(&d);
+		smtp_data_decode_start(&single);
+		ck_assert_int_eq(smtp_data_take(&d, bytes_slice(&wire), &used, &out, &content), 1);
+		for (size_t i = 0; i < wire.n; i++)
+			(void)smtp_data_decode(
+			    &single, slice_sub(bytes_slice(&wire), i, 1), &used, &one);
+		ck_assert_msg(slice_eq(content, bytes_slice(&one)), "behind %zu", before);
+		ck_assert_int_eq(d.bare_cr, single.bare_cr);
+		ck_assert_int_eq(d.bare_lf, single.bare_lf);
+		ck_assert_uint_eq(d.bare, single.bare);
+		ck_assert_int_eq(d.dots, single.dots);
+		if (!d.dots) {
+			struct smtp_data_encoder e = { 0 };
+
+			bytes_clear(&wire);
+			smtp_data_encode(&e, content, &wire);
+			ck_assert(slice_eq(content, bytes_slice(&wire)));
+		}
+		bytes_free(&wire);
+		bytes_free(&one);
+		bytes_free(&out);
+	}
+}
+END_TEST
+
+/* What needs no change is not copied. */
+START_TEST(plain_data_stays_where_it_is)
+{
+	struct slice in = SLICE("a\r\nb.\r\n.\r\nQUIT\r\n"), content;
+	struct bytes out = { .max = 1 };
+	struct smtp_data_decoder d;
+	size_t used;
+
+	smtp_data_decode_start(&d);
+	ck_assert_int_eq(smtp_data_take(&d, in, &used, &out, &content), 1);
+	ck_assert_ptr_eq(content.p, in.p);
+	ck_assert_slice_eq(content, "a\r\nb.\r\n");
+	ck_assert_uint_eq(used, content.n + 3);
 	bytes_free(&out);
 }
 END_TEST
@@ -316,6 +386,8 @@ int main(void)
 	tcase_add_loop_test(tc, encodes_one_message, 0, COUNT(encodings));
 	tcase_add_loop_test(tc, decodes_chunks, 0, COUNT(chunks));
 	tcase_add_test(tc, plain_chunk_stays_where_it_is);
+	tcase_add_test(tc, plain_data_stays_where_it_is);
+	tcase_add_loop_test(tc, sees_everything_at_every_place, 0, 11);
 	tcase_add_loop_test(tc, hostile_runs_are_linear, 0, 6);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
