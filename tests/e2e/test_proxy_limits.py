@@ -134,6 +134,15 @@ def test_w42_reset_before_the_last_chunk(sink, tmp_path):
         assert ended(client)
 
 
+def test_w42_a_limit_below_one_message_is_warned_of(tmp_path):
+    config = tmp_path / "weir.json"
+    config.write_text('{"proxy": {"limits": {\n  "aborted_bytes": 1000}}}')
+    run = subprocess.run([program("weir-proxy"), "-c", config, "-t"], capture_output=True,
+                         encoding="utf-8", check=False)
+    assert run.returncode == 0
+    assert "weir.json:2:20: /proxy/limits/aborted_bytes: is less than" in run.stdout + run.stderr
+
+
 def test_w42_aborts_are_forgotten(sink, tmp_path):
     with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000},
                timeouts={"aborted_forget_s": 1}) as proxy:
