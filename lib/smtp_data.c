@@ -121,7 +121,8 @@ static enum octet octet_class(char c)
 /* In chunks the start of a line is a place like any other. */
 static void enter(struct smtp_data_decoder *d, enum state state)
 {
-	d->state = d->chunks && (state == AFTER_CRLF || state == AFTER_LF) ? IN_LINE : state;
+	d->open = state != AFTER_CRLF && state != AFTER_LF;
+	d->state = d->chunks && !d->open ? IN_LINE : state;
 }
 
 /* What came out: one run of the octets that went in, as long as that is all of it; else it is

@@ -25,7 +25,7 @@ struct stream {
 	int fd;
 	const struct stream_events *events;
 	void *arg;
-	struct event readable, writable, broken;
+	struct event readable, writable; /* writable also brings the news of a failed write */
 	struct slice fresh; /* octets just read that nobody took yet; on the stack of on_readable */
 	struct bytes in;    /* octets that had to wait */
 	size_t in_at, input_max;
@@ -40,7 +40,6 @@ struct stream {
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_broken(evutil_socket_t fd, short what, void *arg);
 static void shake_hands(struct stream *s);
 
 /* Under TLS octets may wait that the socket knows nothing of any more. */
@@ -82,7 +81,6 @@ struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
 	};
 	event_assign(&s->readable, base, fd, EV_READ | EV_PERSIST, on_readable, s);
 	event_assign(&s->writable, base, fd, EV_WRITE, on_writable, s);
-	event_assign(&s->broken, base, fd, 0, on_broken, s);
 	watch(s);
 	return s;
 }
@@ -111,7 +109,6 @@ void stream_free(struct stream **at)
 	s->dead = true;
 	event_del(&s->readable);
 	event_del(&s->writable);
-	event_del(&s->broken);
 	end_handshake(s);
 	stream_tls_free(&s->tls, s->error == 0);
 	close(s->fd);
@@ -215,12 +212,15 @@ static void await_writable(struct stream *s)
 static ssize_t receive(struct stream *s, void *into, size_t n)
 {
 	ssize_t got;
+	int error;
 
 	if (s->tls == NULL)
 		return recv(s->fd, into, n, 0);
 	got = stream_tls_read(s->tls, into, n);
+	error = errno;
 	if (stream_tls_wants_write(s->tls))
 		await_writable(s);
+	errno = error;
 	return got;
 }
 
@@ -291,14 +291,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 /* A write failed: what the peer said before it went is read first, then the owner hears of it. */
-static void on_broken(evutil_socket_t fd, short what, void *arg)
+static void on_broken(struct stream *s)
 {
-	struct stream *s = arg;
 	char octets[READ_MAX];
 	ssize_t n = s->eof || s->handshake != NULL ? 0 : receive(s, octets, sizeof(octets));
 
-	(void)fd;
-	(void)what;
 	if (n > 0 && s->in.n == s->in_at) {
 		s->fresh = slice_of(octets, (size_t)n);
 		if (!call(s, s->events->on_input))
@@ -377,7 +374,7 @@ static void write_later(struct stream *s)
 {
 	if (s->error != 0) {
 		watch(s);
-		event_active(&s->broken, EV_READ, 0);
+		event_active(&s->writable, EV_WRITE, 0);
 	} else {
 		await_writable(s);
 	}
@@ -439,11 +436,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	s->waiting = false;
-	if (owed && !write_out(s)) {
-		if (s->error != 0)
-			on_broken(s->fd, 0, s);
-		else
-			await_writable(s);
+	if (s->error == 0 && owed && !write_out(s) && s->error == 0) {
+		await_writable(s);
+		return;
+	}
+	if (s->error != 0) {
+		on_broken(s);
 		return;
 	}
 	if (s->tls != NULL) { /* a handshake, or a read that had to say something first */

@@ -17,6 +17,7 @@
 struct smtp_data_decoder {
 	unsigned state;
 	bool chunks;                /* of BDAT: no dot means anything */
+	bool open;                  /* of chunks: the last line has no end so far */
 	bool bare_cr, bare_lf, nul; /* seen so far */
 	uint64_t bare;              /* how many CRs and LFs stood alone */
 	bool dots;                  /* a line of the content may begin with a dot */

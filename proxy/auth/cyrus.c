@@ -2,7 +2,9 @@
 
 #include "cyrus.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <sasl/sasl.h>
 
@@ -15,6 +17,7 @@ struct cyrus {
 };
 
 struct cyrus_dialogue {
+	const struct proxy_settings *settings;
 	sasl_conn_t *connection;
 };
 
@@ -136,6 +139,7 @@ struct cyrus_dialogue *cyrus_new(
 
 	if (d == NULL)
 		return NULL;
+	d->settings = c->settings;
 	if (sasl_server_new(c->settings->sasl.service, c->settings->hostname,
 		realm[0] != '\0' ? realm : NULL, local, remote, NULL, 0,
 		&d->connection) != SASL_OK ||
@@ -172,14 +176,32 @@ static enum cyrus_result result_of(int rc)
 	}
 }
 
+/* To libsasl everybody is unknown where there is no data base: clients would be told that they are
+ * wrong, and be banned for it. */
+static bool can_look(const struct cyrus_dialogue *d, const char *mechanism)
+{
+	const char *path = d->settings->sasl.sasldb;
+
+	if ((strcmp(mechanism, "PLAIN") == 0 &&
+		d->settings->sasl.password_check == PASSWORD_CHECK_SASLAUTHD) ||
+	    access(path, R_OK) == 0)
+		return true;
+	log_event(LOG_LEVEL_ERROR, "sasl", "sasldb", path, "error", strerror(errno), NULL);
+	return false;
+}
+
 enum cyrus_result cyrus_start(
     struct cyrus_dialogue *d, const char *mechanism, struct slice response, struct slice *out)
 {
 	const char *octets = NULL;
 	unsigned n = 0;
-	int rc = sasl_server_start(
-	    d->connection, mechanism, response.p, (unsigned)response.n, &octets, &n);
+	int rc;
 
+	*out = (struct slice){ 0 };
+	if (!can_look(d, mechanism))
+		return CYRUS_TROUBLE;
+	rc = sasl_server_start(
+	    d->connection, mechanism, response.p, (unsigned)response.n, &octets, &n);
 	*out = slice_of(octets, octets != NULL ? n : 0);
 	return result_of(rc);
 }

@@ -438,7 +438,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 	if (s->bare_newline == BARE_NEWLINE_REJECT && (c->decoder.bare_cr || c->decoder.bare_lf))
 		refuse(s, 550, "5.5.2", "A CR or LF stands alone in the message");
 	if (!c->refused) {
-		if (!c->decoder.chunks && !c->decoder.dots)
+		if (!c->decoder.dots && !(c->decoder.chunks && c->decoder.open))
 			spool_set_plain(s->mail.body);
 		return true;
 	}

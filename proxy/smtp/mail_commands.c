@@ -5,6 +5,9 @@
 #include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
+/* Octets of a mailbox in MAIL's AUTH, decoded; filters_login has room for so many. */
+#define SUBMITTER_MAX 500
+
 /* ---- parameters --------------------------------------------------------------------------- */
 
 static const char *check_size(struct session *s, struct slice value)
@@ -68,9 +71,8 @@ static const char *check_auth(struct session *s, struct slice value)
 {
 	if (!auth_offered(s))
 		return "555 5.5.4 AUTH is not offered\r\n";
-	return value.n <= 500 && smtp_xtext_valid(value, 500)
-	    ? NULL
-	    : "501 5.5.4 AUTH wants xtext or <>\r\n";
+	return smtp_xtext_valid(value, SUBMITTER_MAX) ? NULL
+						      : "501 5.5.4 AUTH wants xtext or <>\r\n";
 }
 
 /* RFC 6710 9: -9 to 9, without a plus and without zeros in front. */

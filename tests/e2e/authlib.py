@@ -180,7 +180,7 @@ class AuthScript:
 
     def __init__(self, path, answer=None, hello=HELLO):
         self.path, self.answer, self.hello = str(path), answer or self.by_password, hello
-        self.lines, self.open = [], []
+        self.lines, self.open, self.dribble = [], [], False
         self.lock = threading.Lock()
         self.start()
 
@@ -236,7 +236,9 @@ class AuthScript:
                 if answer is None:
                     connection.shutdown(socket.SHUT_RDWR)
                     return
-                connection.sendall(answer)
+                for piece in [answer[i:i + 1] for i in range(len(answer))] if self.dribble else [answer]:
+                    connection.sendall(piece)
+                    time.sleep(0.0005 if self.dribble else 0)
         except OSError:
             pass
 

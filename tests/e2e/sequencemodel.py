@@ -52,12 +52,12 @@ class FilterModel:
         self.reset()
 
     def reset(self):
-        self.in_transaction = self.failed = self.no_more = False
+        self.in_transaction = self.in_content = self.failed = self.no_more = False
         self.verdict = "none"
         self.first, self.edits = None, ""
 
     def disconnect(self):
-        self.open = self.connect_told = self.helo_told = False
+        self.open = self.connect_told = self.helo_told = self.in_content = False
 
     def fail(self, mail):
         self.disconnect()
@@ -71,7 +71,7 @@ class FilterModel:
         self.excused = True
 
     def judge(self, verdict):
-        self.in_transaction = False
+        self.in_transaction = self.in_content = False
         self.verdict = verdict
         return verdict
 
@@ -84,7 +84,7 @@ class FilterModel:
         if event == "M":
             return False, None
         if event in "CHU":
-            return not self.open, None
+            return not self.open or (event == "U" and self.in_content), None
         if self.failed:
             return True, FAILURE[self.on_failure]
         if self.verdict != "none":
@@ -128,6 +128,7 @@ class FilterModel:
         if event in "RU":
             return self.single(event, letters)
         self.in_transaction = True
+        self.in_content |= event == "T"
         return self.end(letters) if event == "E" else self.message(letters)
 
     def single(self, event, letter):
@@ -226,7 +227,7 @@ class Model:
     # -- commands --
 
     def run(self, step, more):
-        """step.more: input waits behind it."""
+        """more: input waits behind it."""
         if step.last and more:
             return self.say(554, True)
         more = more or step.content
@@ -284,7 +285,7 @@ class Model:
         return self.say(220)
 
     def auth(self, step):
-        if self.state == "START" or not self.esmtp or self.login or self.state != "READY":
+        if self.state != "READY" or not self.esmtp or self.login:
             return self.say(503)
         return self.say(454) if self.refusal is not None else self.response(step)
 

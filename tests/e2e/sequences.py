@@ -81,8 +81,6 @@ BAD_RCPT = [(b"RCPT", 501), (b"RCPT TO:<>", 501), (b"RCPT TO:<b@@x>", 501),
 # With the code after HELO, which offers no extension.
 PARAMETERS = [(b"", 0), (b"", 0), (b"", 0), (b" SIZE=1000", 0), (b" BODY=8BITMIME", 554),
               (b" RET=HDRS ENVID=e", 555), (b" SMTPUTF8", 553)]
-
-
 # AUTH's lines, their codes, and the responses that may follow a 334.
 GOOD, BAD = plain(b"anna", b"secret"), plain(b"anna", b"wrong")
 LOGINS = [(b"AUTH", 501, ""), (b"AUTH NONSENSE", 504, ""), (b"AUTH PLAIN !", 501, ""), (b"AUTH PLAIN " + GOOD, 235, ""),
@@ -101,7 +99,7 @@ class Author:
         self.random, self.seed, self.filters = random.Random(seed), seed, filters
         self.messages, self.dialogue = 0, ""
         # Most sessions have peers that do as they should.
-        self.trouble = self.random.choice([0, 0.03, 0.15])
+        self.trouble = self.random.choice([0, 0.05, 0.1, 0.2])
 
     def letter(self, letters, good):
         return self.random.choice(letters) if self.random.random() < self.trouble else good
@@ -122,12 +120,14 @@ class Author:
         tx = Transaction(f"t{self.seed}x{self.messages}", ["ccccccc"] * self.filters, "222")
         tx.filters = ["cccccc-"] * self.filters
         if not clean:
-            tx.filters = ["".join(self.filter_letters(6)) + self.letter("hb+PDf", "-")
-                          for _ in range(self.filters)]
+            tx.filters = ["".join(self.filter_letters(6)) + self.edit() for _ in range(self.filters)]
             tx.backend = "".join([self.letter("m45931oxg", "2"),
                                   self.letter("m45931oxg", "2"),
                                   self.letter("m45931oxgw", "2")])
         return tx
+
+    def edit(self):
+        return self.random.choice("hb+PDf") if self.random.random() < self.trouble * 3 else "-"
 
     def mail(self, clean=False):
         if not clean and self.random.random() < 0.1:
@@ -237,9 +237,9 @@ class Author:
                                        lambda: self.rcpt(tx), self.stray_chunk])()
         if roll < 0.18:
             return self.xclient()
-        if roll < 0.20:
+        if roll < 0.21:
             return self.starttls()
-        if roll < 0.22:
+        if roll < (0.35 if state == "READY" else 0.22):
             return self.auth()
         if state == "START":
             return self.hello()
@@ -251,10 +251,11 @@ class Author:
             return self.rcpt(tx)
         return self.data()
 
-    def group(self, state, tx):
+    def group(self, model):
         """Steps that go out together, as the session would stand if all were accepted."""
+        state, tx = model.state, model.tx
         steps = [self.next(state, tx)]
-        if self.random.random() < 0.4:
+        if self.random.random() < (0.4 if model.esmtp else 0.9):
             return steps
         for _ in range(self.random.randint(1, 5)):
             if steps[-1].alone or (steps[-1].last and self.random.random() < 0.97):
@@ -344,7 +345,8 @@ class Session:
         connect = self.author.connect()
         self.address = "127.0." + ".".join(str(FILTER_LETTERS.index(c)) for c in connect)
         self.model = Model(failures, connect, LIMIT, chunking)
-        self.transcript, self.wire, self.doubtful = [], None, None
+        self.transcript, self.wire = [], None
+        self.doubtful = set()  # messages that nobody waited for: the backend may have them
 
     async def answer(self, step, more):
         """One step's reply against the model. False when the session is over."""
@@ -379,18 +381,26 @@ class Session:
         """False when the session is over."""
         # Whether more waits behind a command is part of the answer: no luck may decide that.
         illegal = any(step.last for step in steps[:-1]) or not self.model.esmtp
-        await self.send(b"".join(step.wire for step in steps), illegal)
+        wire = b"".join(step.wire for step in steps)
+        await self.send(wire, illegal)
+        if self.author.random.random() < 0.01:
+            self.leave(wire)
+            return False
         for n, step in enumerate(steps):
             if not await self.answer(step, n + 1 < len(steps)):
                 return False
         return True
+
+    def leave(self, wire):
+        """Go without waiting for the replies."""
+        tokens = re.findall(r"t\d+x\d+", wire.decode("latin-1"))
+        self.doubtful = {*tokens, *([self.model.tx.token] if self.model.tx else [])}
 
     async def content(self):
         """The content, now and then with commands behind it; then the proof that nothing is
         left."""
         author, tx = self.author, self.model.tx
         if author.random.random() < 0.02:
-            self.doubtful = tx.token
             await self.send(author.content(tx).wire[:-author.random.randint(1, 5)])
             return False
         proof = author.proof()
@@ -407,10 +417,12 @@ class Session:
         return True
 
     async def talk(self):
-        if not check_banner(await self.wire.reply()):
-            raise Failure("no greeting")
+        greeting = await self.wire.reply()
+        check_reply(greeting, None)
+        if not greeting.startswith(b"220 "):
+            raise Failure(f"{greeting!r} is no greeting")
         for _ in range(self.author.random.randint(3, 8)):
-            if not await self.group(self.author.group(self.model.state, self.model.tx)):
+            if not await self.group(self.author.group(self.model)):
                 return
             while self.model.expecting:
                 if not await self.group([self.author.response()]):
@@ -440,16 +452,11 @@ class Session:
         return "\n".join(lines)
 
 
-def check_banner(octets):
-    check_reply(octets, None)
-    return octets.startswith(b"220 ")
-
-
 # ---- the backend's side --------------------------------------------------------------------------
 
-def check_stored(sessions, records):
+def check_stored(sessions, records, doubtful):
     """Every 250 to a dot is one message at the backend, with its own envelope and content; nothing
-    else is there."""
+    else is there, but perhaps once what is doubtful, now or later."""
     by_token = {}
     for reverse, recipients, content in records:
         token = reverse.partition("_")[0].removesuffix("f")
@@ -461,6 +468,11 @@ def check_stored(sessions, records):
                               by_token.pop(tx.token, []))
         except Failure as failure:
             raise Failure(f"{failure}\n{session.report()}") from None
+    doubtful.update(*[session.doubtful for session in sessions])
+    for token in doubtful & set(by_token):
+        if len(by_token[token]) == 1:
+            by_token.pop(token)
+            doubtful.remove(token)
     if by_token:
         token, found = by_token.popitem()
         culprit = [s.report() for s in sessions if token.startswith(f"t{s.seed}x")]
@@ -501,6 +513,7 @@ class Peers:
         self.process = subprocess.Popen([sys.executable, os.path.join(here, "sequencepeers.py")],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.ports = [int(n) for n in self.process.stdout.readline().split()]
+        self.doubtful = set()
         return self
 
     def __exit__(self, *_):
@@ -530,5 +543,5 @@ async def play(proxy, failures, chunking, peers, seeds, parallel):
                 raise Failure(f"{failure!r}\n{session.report()}") from None
 
     await asyncio.gather(*[player() for _ in range(parallel)])
-    check_stored(done, await peers.records())
+    check_stored(done, await peers.records(), peers.doubtful)
     return sum(len(s.model.stored) for s in done)

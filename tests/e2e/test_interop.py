@@ -151,6 +151,21 @@ def test_smtplib(proxy, box, content, esmtp):
     box.holds(content, to)
 
 
+@pytest.fixture(scope="module")
+def by_data(sink, tmp_path_factory):
+    """A proxy that does not use BDAT towards its backend, although that has it."""
+    with Proxy(tmp_path_factory.mktemp("data"), sink.address,
+               backends={"default": {"servers": [sink.address], "chunking": "off"}}) as p:
+        yield p.probed()
+
+
+def test_smtplib_by_data(by_data, box, content):
+    to = recipients(content)
+    with smtplib.SMTP(by_data.host, by_data.port, "client.test", timeout=20) as s:
+        assert s.sendmail("a@client.test", to, content) == {}
+    box.holds(content, to)
+
+
 def test_msmtp(proxy, box, content):
     to = recipients(content)
     run(need("msmtp"), "-C", "/dev/null", f"--host={proxy.host}", f"--port={proxy.port}", "--domain=client.test",

@@ -501,6 +501,23 @@ def test_cancel_when_the_client_goes(proxy, checker):
         checker.wait_for(rb"^CANCEL\t" + id_ + b"$")
 
 
+def test_answers_in_pieces(backend, tmp_path):
+    """The server's lines, one octet at a time, and several at once."""
+    with AuthScript(tmp_path / "a") as a, \
+         start(tmp_path / "p", "dovecot:" + a.path, backend.address) as p, p.client() as c, p.client() as d:
+        a.dribble = True
+        c.hello()
+        d.hello()
+        assert c.ask(b"AUTH LOGIN") == b"334 " + b64(b"Username:")
+        assert d.ask(b"AUTH LOGIN") == b"334 " + b64(b"Username:")
+        c.send(b64(b"anna") + b"\r\n")
+        d.send(b64(b"anna") + b"\r\n")
+        assert c.reply() == d.reply() == b"334 " + b64(b"Password:")
+        c.send(b64(b"wrong") + b"\r\n")
+        d.send(b64(b"secret") + b"\r\n")
+        assert c.reply().startswith(b"535") and d.reply().startswith(b"235")
+
+
 def answers(path, answer):
     return AuthScript(path, lambda line: answer(line.split(b"\t")[1]))
 

@@ -699,7 +699,7 @@ def test_half_closed_after_quit_is_orderly(proxy, sink):
 
 
 def test_w114_health_check_is_quiet(sink, tmp_path):
-    with Proxy(tmp_path, sink.address, log={"level": "info"}, limits={"sessions": 1000}) as proxy:
+    with Proxy(tmp_path, sink.address, log={"level": "info"}, limits={"sessions": 100}) as proxy:
         for _ in range(3):
             with proxy.client():
                 pass

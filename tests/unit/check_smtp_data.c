@@ -264,6 +264,11 @@ START_TEST(decodes_chunks)
 		    "%s, cut at %zu: \"%s\"", chunks[_i].why, cut, whole.p);
 		ck_assert_int_eq(d.bare_cr, chunks[_i].bare_cr);
 		ck_assert_int_eq(d.bare_lf, chunks[_i].bare_lf);
+		ck_assert_int_eq(d.open, whole.n > 0 && whole.p[whole.n - 1] != '\n');
+		/* What has no dot at the start of a line must say so: it is sent as it is. */
+		ck_assert(d.dots ||
+		    (!slice_starts(bytes_slice(&whole), SLICE(".")) &&
+			slice_find_slice(bytes_slice(&whole), SLICE("\n.")) == whole.n));
 		ck_assert_uint_eq(d.wire_bytes, wire.n);
 		ck_assert(d.dots ||
 		    (whole.p[0] != '.' &&
