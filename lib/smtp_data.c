@@ -24,30 +24,60 @@ static const char *find_or_end(const char *p, char c, const char *end)
 	return at != NULL ? at : end;
 }
 
-#define BLOCK 64
+#define BLOCK 128
 
-/* Is each CR in p[0..BLOCK) followed by LF, each LF in p[1..BLOCK] preceded by CR, and no LF
- * followed by a dot? No branches: compilers make vector instructions of it. */
-static bool plain_block(const char *p)
+/* Vectors as gcc and clang have them for every processor; where there are none of the size, of
+ * smaller ones. */
+typedef char vector __attribute__((vector_size(32)));
+
+/* Pass over blocks in which each CR is followed by LF, each LF but the first octet preceded by CR,
+ * and no LF followed by a dot. One octet behind the block is looked at. */
+static inline __attribute__((always_inline)) const char *skip(const char *at, const char *end)
 {
-	unsigned char odd = 0;
+	uint64_t any[sizeof(vector) / sizeof(uint64_t)];
 
-	for (size_t i = 0; i < BLOCK; i++) {
-		odd |= (unsigned char)((p[i] == '\r') ^ (p[i + 1] == '\n'));
-		odd |= (unsigned char)((p[i] == '\n') & (p[i + 1] == '.'));
+	for (; end - at > BLOCK; at += BLOCK) {
+		vector odd = { 0 }, here, next;
+
+		for (size_t i = 0; i < BLOCK; i += sizeof(vector)) {
+			memcpy(&here, at + i, sizeof(here));
+			memcpy(&next, at + i + 1, sizeof(next));
+			odd |= (here == '\r') ^ (next == '\n');
+			odd |= (here == '\n') & (next == '.');
+		}
+		memcpy(any, &odd, sizeof(any));
+		if ((any[0] | any[1] | any[2] | any[3]) != 0)
+			break;
 	}
-	return odd == 0;
+	return at;
 }
+
+#if defined(__x86_64__)
+/* Half as many instructions where the processor has them. */
+__attribute__((target("avx2"))) static const char *skip_avx2(const char *at, const char *end)
+{
+	return skip(at, end);
+}
+
+static const char *skip_best(const char *at, const char *end)
+{
+	return __builtin_cpu_supports("avx2") ? skip_avx2(at, end) : skip(at, end);
+}
+#else
+static const char *skip_best(const char *at, const char *end)
+{
+	return skip(at, end);
+}
+#endif
 
 /* Blocks may cut a CR LF in two: then the CR is left as well. */
 static void skip_blocks(struct scan *s)
 {
 	const char *from = s->at;
 
-	if (*from == '\n')
+	if (*from == '\n' || s->end - from <= BLOCK)
 		return;
-	while (s->end - s->at > BLOCK && plain_block(s->at))
-		s->at += BLOCK;
+	s->at = skip_best(from, s->end);
 	if (s->at > from && s->at[-1] == '\r')
 		s->at--;
 }

@@ -126,6 +126,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/login.h \
 	proxy/upstream/mail_data.c \
 	proxy/upstream/mail_data.h \
+	proxy/upstream/opening.c \
+	proxy/upstream/opening.h \
 	proxy/upstream/parameters.c \
 	proxy/upstream/parameters.h \
 	proxy/upstream/probe.c \
@@ -220,6 +222,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/sasl/plain \
 	tests/fuzz/corpus/sasl/scram \
 	tests/fuzz/corpus/sasl/xoauth2 \
+	tests/e2e/test_proxy_introduction.py \
 	tests/e2e/sequencemodel.py \
 	tests/e2e/sequencepeers.py \
 	tests/e2e/sequences.py \

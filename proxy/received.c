@@ -76,7 +76,7 @@ static void add_protocol(struct buf *b, const struct received *r)
 }
 
 /* RFC 5322 3.3, whatever the locale. */
-static void add_date(struct buf *b, time_t when)
+static void write_date(struct buf *b, time_t when)
 {
 	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
@@ -102,6 +102,25 @@ static void add_date(struct buf *b, time_t when)
 	buf_add(b, minutes < 0 ? SLICE(" -") : SLICE(" +"));
 	buf_addu(b, (uint64_t)labs(minutes) / 60, 2);
 	buf_addu(b, (uint64_t)labs(minutes) % 60, 2);
+}
+
+/* Many messages come in one second. */
+static void add_date(struct buf *b, time_t when)
+{
+	static struct {
+		time_t when;
+		char text[40];
+		size_t n;
+	} kept;
+
+	if (when != kept.when || kept.n == 0) {
+		struct buf text = BUF_ON(kept.text);
+
+		write_date(&text, when);
+		kept.when = when;
+		kept.n = text.n;
+	}
+	buf_add(b, slice_of(kept.text, kept.n));
 }
 
 void received_write(const struct received *r, struct buf *b)

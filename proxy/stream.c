@@ -407,7 +407,7 @@ static size_t send_parts(struct stream *s, const struct slice *parts, size_t cou
 	return n > 0 ? (size_t)n : 0;
 }
 
-void stream_write(struct stream *s, const struct slice *parts, size_t n)
+void stream_write_parts(struct stream *s, const struct slice *parts, size_t n)
 {
 	size_t sent = 0;
 
@@ -426,6 +426,11 @@ void stream_write(struct stream *s, const struct slice *parts, size_t n)
 	}
 	if (stream_unsent(s) > 0 && s->handshake == NULL)
 		write_later(s);
+}
+
+void stream_write(struct stream *s, struct slice octets)
+{
+	stream_write_parts(s, &octets, 1);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)

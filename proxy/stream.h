@@ -39,11 +39,12 @@ void stream_pause(struct stream *s, bool pause);
 
 struct bytes *stream_output(struct stream *s);
 void stream_flush(struct stream *s);
-/* Flush, then write octets that lie elsewhere, n parts (at most STREAM_PARTS) one behind the other;
- * what the socket does not take at once is copied. So a stream of much output holds no buffer of
- * its size. */
+/* Flush, then write octets that lie elsewhere; what the socket does not take at once is copied. So
+ * a stream of much output holds no buffer of its size. */
+void stream_write(struct stream *s, struct slice octets);
+/* The same for n parts (at most STREAM_PARTS), one behind the other. */
 #define STREAM_PARTS 4
-void stream_write(struct stream *s, const struct slice *parts, size_t n);
+void stream_write_parts(struct stream *s, const struct slice *parts, size_t n);
 /* Octets that were flushed and wait for the socket, or were not flushed yet; never 0 once a write
  * has failed. */
 size_t stream_unsent(const struct stream *s);

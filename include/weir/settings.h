@@ -52,6 +52,8 @@ struct filter_settings {
 enum chunking { CHUNKING_AUTO, CHUNKING_OFF };
 enum backend_tls { BACKEND_TLS_OFF, BACKEND_TLS_MAY, BACKEND_TLS_REQUIRE, BACKEND_TLS_VERIFY };
 
+enum identity { IDENTITY_NONE, IDENTITY_XCLIENT, IDENTITY_XFORWARD, IDENTITY_PROXY };
+
 struct backend_settings {
 	char *name; /* the key in "backends"; "default" takes what no other route takes */
 	struct conf_strs servers; /* HOST:PORT, in order of preference */
@@ -64,6 +66,8 @@ struct backend_settings {
 	bool tls_implicit; /* TLS from the first octet, without STARTTLS */
 	char *tls_name;    /* in the certificate; "": the server's host */
 	char *ca;          /* PEM; "": the system's */
+	int identity;      /* enum identity: how servers are told of the client */
+	bool identity_required;
 };
 
 enum password_check { PASSWORD_CHECK_AUXPROP, PASSWORD_CHECK_SASLAUTHD };

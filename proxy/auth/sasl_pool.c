@@ -140,7 +140,7 @@ static void run(struct helper *h, struct task *t)
 	t->helper = h;
 	t->state = TASK_RUNNING;
 	h->running = t;
-	stream_write(h->stream, &(struct slice){ t->line.p, t->line.n }, 1);
+	stream_write(h->stream, bytes_slice(&t->line));
 	sasl_forget_line(&t->line);
 	event_add(&h->timer, &(struct timeval){ .tv_sec = h->pool->settings->timeouts.auth_s });
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "findings.h"
+#include "identity.h"
 #include "proxy/listen/front.h"
 #include "weir/log.h"
 
@@ -427,7 +428,7 @@ static void start(struct session *s, struct slice response)
 		.response = response };
 
 	/* Where it is the backend who is asked, his yes comes with a connection. */
-	if (s->relay == NULL && (s->relay = relay_new(s->worker->upstream)) == NULL) {
+	if (identity_relay(s) == NULL) {
 		session_say(s, SLICE("454 4.3.0 Out of memory, try again later\r\n"));
 		return;
 	}

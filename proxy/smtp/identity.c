@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "auth.h"
 #include "proxy/listen/front.h"
 
 static int newline_policy(const struct proxy_settings *p, const struct address *client)
@@ -121,4 +122,42 @@ void identity_macros(struct session *s)
 		    s->chain, "{client_resolve}", slice_z(client_resolve_words[n->resolve]));
 	}
 	front_macros(s);
+}
+
+/* Where the client connected to, as it sees that. */
+static struct address server_address(const struct session *s)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t n = sizeof(ss);
+
+	if (s->front != NULL && s->front->server.family != AF_UNSPEC)
+		return s->front->server;
+	if (getsockname(stream_fd(s->stream), (struct sockaddr *)&ss, &n) < 0)
+		return (struct address){ .family = AF_UNSPEC };
+	return address_of((const struct sockaddr *)&ss);
+}
+
+static void introduce(void *session, struct introduction *into)
+{
+	const struct session *s = session;
+
+	*into = (struct introduction){ .session = s->id,
+		.helo = s->helo,
+		.name = identity_name(s),
+		.login = auth_login(s),
+		.name_later = s->name != NULL && s->name->resolve == CLIENT_TEMP,
+		.esmtp = s->esmtp,
+		.client = s->client,
+		.server = server_address(s),
+		.ttl = s->front != NULL && s->front->ttl != UINT64_MAX ? s->front->ttl
+								       : INTRODUCTION_TTL };
+}
+
+struct relay *identity_relay(struct session *s)
+{
+	struct relay_client client = { .session = s->id, .introduce = introduce, .arg = s };
+
+	if (s->relay == NULL)
+		s->relay = relay_new(s->worker->upstream, &client);
+	return s->relay;
 }

@@ -18,6 +18,9 @@ void identity_forget(struct session *s);
 void identity_await(struct session *s, void (*go)(struct session *s));
 /* The verified name, or NULL. */
 const char *identity_name(const struct session *s);
+/* The session's relay, made where there is none yet: backends may be told through it who the client
+ * is. NULL without memory. */
+struct relay *identity_relay(struct session *s);
 /* Macros of the connection that say who the client is. */
 void identity_macros(struct session *s);
 

@@ -2,6 +2,8 @@
 
 #include "session.h"
 
+#include "identity.h"
+
 #include "proxy/smtp/auth.h"
 #include "weir/smtp_syntax.h"
 
@@ -308,7 +310,7 @@ static void rcpt_relay(struct session *s)
 		session_done(s);
 		return;
 	}
-	if (s->relay == NULL && (s->relay = relay_new(s->worker->upstream)) == NULL) {
+	if (identity_relay(s) == NULL) {
 		mail_drop_recipient(&s->mail);
 		session_say(s, SLICE("451 4.3.0 Out of memory, try again later\r\n"));
 		session_done(s);

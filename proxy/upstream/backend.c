@@ -11,14 +11,14 @@
 #include "backend_tls.h"
 #include "dial.h"
 #include "mail_data.h"
-#include "proxy/auth/mechanism.h"
+#include "opening.h"
 #include "proxy/stream.h"
 #include "weir/log.h"
 
 #define FAREWELL_S 5
 #define NEVER      INT64_MAX
 
-enum state { DIALLING, GREETING, EHLO, HELO, STARTTLS, SECURING, READY, FAREWELL };
+enum state { DIALLING, OPENING, SECURING, READY, FAREWELL };
 
 struct backend {
 	struct route *route;
@@ -32,7 +32,7 @@ struct backend {
 	struct event timer;
 	int64_t due_ms;   /* when what we wait for is late; NEVER: we wait for nothing */
 	int64_t timer_ms; /* when the timer runs; NEVER: it does not */
-	struct abilities abilities;
+	struct opening opening;
 	enum backend_verb under_way[BACKEND_UNDER_WAY_MAX]; /* oldest first */
 	size_t count;
 	struct mail_data content;
@@ -40,15 +40,16 @@ struct backend {
 	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
-	bool trouble; /* of our own, that the owner is yet to be told of */
-	bool clear;   /* this server is asked once more, without TLS */
+	bool trouble;   /* of our own, that the owner is yet to be told of */
+	bool clear;     /* this server is asked once more, without TLS */
+	bool was_ready; /* once, with this server */
 };
 
 static void try_next(struct backend *b, const char *error);
 
 const struct abilities *backend_abilities(const struct backend *b)
 {
-	return &b->abilities;
+	return &b->opening.abilities;
 }
 
 size_t backend_server_index(const struct backend *b)
@@ -90,6 +91,7 @@ const char *backend_server(const struct backend *b)
 
 static void release(struct backend *b)
 {
+	opening_clear(&b->opening);
 	free(b->order);
 	free(b);
 }
@@ -157,7 +159,7 @@ static void lose(struct backend *b, enum backend_loss loss, const char *error)
 		backend_close(&b);
 		return;
 	}
-	if (b->state != READY) {
+	if (b->state != READY && !b->was_ready) {
 		try_next(b, error);
 		return;
 	}
@@ -210,81 +212,40 @@ static void lose_soon(struct backend *b, const char *error)
 	arm(b, clock_ms());
 }
 
-/* ---- abilities ---------------------------------------------------------------------------- */
-
-static const struct {
-	struct slice keyword;
-	unsigned bits; /* enum extension */
-} extensions[] = {
-	{ SLICE("PIPELINING"), EXTENSION_PIPELINING },
-	{ SLICE("SIZE"), EXTENSION_SIZE },
-	{ SLICE("8BITMIME"), EXTENSION_8BITMIME },
-	{ SLICE("DSN"), EXTENSION_DSN },
-	{ SLICE("SMTPUTF8"), EXTENSION_SMTPUTF8 },
-	{ SLICE("ENHANCEDSTATUSCODES"), EXTENSION_ENHANCED },
-	{ SLICE("CHUNKING"), EXTENSION_CHUNKING },
-	{ SLICE("STARTTLS"), EXTENSION_STARTTLS },
-	{ SLICE("REQUIRETLS"), EXTENSION_REQUIRETLS },
-	{ SLICE("AUTH"), EXTENSION_AUTH | EXTENSION_AUTH_TRUST },
-	{ SLICE("MT-PRIORITY"), EXTENSION_MT_PRIORITY },
-};
-
-static void learn(struct abilities *a, struct slice text)
-{
-	(void)slice_cut(&text, '\n'); /* the first line greets */
-	while (text.n > 0) {
-		struct slice line = slice_cut(&text, '\n');
-		struct slice keyword = slice_cut(&line, ' ');
-
-		for (size_t i = 0; i < COUNT(extensions); i++)
-			if (slice_ieq(keyword, extensions[i].keyword))
-				a->extensions |= extensions[i].bits;
-		if (slice_ieq(keyword, SLICE("SIZE")))
-			(void)slice_number(slice_trim(line), UINT64_MAX / 2, &a->size);
-		if (slice_ieq(keyword, SLICE("AUTH")))
-			a->mechanisms |= mechanisms_read(line);
-	}
-	/* Nobody can promise it on a link to he knows not whom (RFC 8689 4.2.1). */
-	if (a->tls != LINK_VERIFIED)
-		a->extensions &= ~(unsigned)EXTENSION_REQUIRETLS;
-}
-
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static void say_hello(struct backend *b, enum state state, const char *verb)
+/* For whom the connection is. NULL: for ourselves. */
+static const struct introduction *who(struct backend *b, struct introduction *into)
 {
-	b->state = state;
-	(void)bytes_addf(
-	    stream_output(b->stream), "%s %s\r\n", verb, b->route->upstream->settings->hostname);
-	stream_flush(b->stream);
+	if (b->events->introduce == NULL || b->route->settings->identity == IDENTITY_NONE)
+		return NULL;
+	*into = (struct introduction){ 0 };
+	b->events->introduce(b->arg, into);
+	return into;
 }
 
 /* False when the owner closed us on hearing it. */
 static bool ready(struct backend *b)
 {
+	bool again = b->was_ready;
+
 	b->state = READY;
+	b->was_ready = true;
 	clear_timeout(b);
-	route_reached(b->route, backend_server_index(b), &b->abilities);
+	if (!again)
+		route_reached(b->route, backend_server_index(b), &b->opening.own);
 	enter(b);
 	b->events->on_ready(b->arg, NULL);
 	return leave(b);
 }
 
-/* The reply to EHLO or HELO was good: ready, or TLS first. False as below. */
-static bool on_greeted(struct backend *b)
+/* This server is of no use: the next one, or the owner of a connection that was kept. */
+static void give_up(struct backend *b, const char *error)
 {
-	switch (backend_tls_next(b->route, &b->abilities, b->clear)) {
-	case BACKEND_TLS_GO_ON:
-		return ready(b);
-	case BACKEND_TLS_MISSING:
-		try_next(b, "STARTTLS is not offered");
-		return false;
-	case BACKEND_TLS_ASK:
-		b->state = STARTTLS;
-		(void)bytes_add(stream_output(b->stream), SLICE("STARTTLS\r\n"));
-		stream_flush(b->stream);
-	}
-	return true;
+	if (b->was_ready)
+		lose(b, BACKEND_CLOSED, error);
+	else
+		try_next(b, error);
 }
 
 static void secure(struct backend *b)
@@ -294,58 +255,73 @@ static void secure(struct backend *b)
 		try_next(b, "out of memory");
 }
 
-/* The reply to STARTTLS. False as below. */
-static bool on_starttls_reply(struct backend *b, const struct smtp_reply *r)
+/* False when no more replies can be taken from this connection now. */
+static bool go_on(struct backend *b, enum opening_step step, const char *error)
 {
-	if (r->code == 220 && stream_input(b->stream).n > 0)
-		try_next(b, "octets in the clear behind the reply to STARTTLS"); /* W25 */
-	else if (r->code == 220)
-		secure(b);
-	else if (smtp_reply_class(r) >= 4 && backend_tls_optional(b->route))
+	switch (step) {
+	case OPENING_WAITS:
+		stream_flush(b->stream);
+		return true;
+	case OPENING_DONE:
 		return ready(b);
-	else
-		try_next(b, "STARTTLS is refused");
+	case OPENING_SECURES:
+		stream_flush(b->stream); /* a PROXY header stands before it */
+		secure(b);
+		return false;
+	case OPENING_FAILED:
+		break;
+	}
+	give_up(b, error);
 	return false;
+}
+
+static bool on_opening_reply(struct backend *b, const struct smtp_reply *r)
+{
+	struct introduction into;
+	struct err e = { "" };
+	enum opening_step step = opening_reply(&b->opening, r, stream_input(b->stream).n > 0,
+	    who(b, &into), stream_output(b->stream), &e);
+
+	return go_on(b, step, e.text);
 }
 
 static void on_secured(void *arg)
 {
 	struct backend *b = arg;
+	enum link_tls link = backend_tls_done(b->route, backend_server_index(b), b->stream);
 
-	/* What was said in the clear counts no more (W26). */
-	b->abilities = (struct abilities){ .tls = backend_tls_done(
-					       b->route, backend_server_index(b), b->stream) };
-	if (backend_tls_implicit(b->route))
-		b->state = GREETING;
-	else
-		say_hello(b, EHLO, "EHLO");
+	b->state = OPENING;
+	(void)go_on(b, opening_secured(&b->opening, link, stream_output(b->stream)), "");
 }
 
-/* One reply before we are ready. False when this connection is no more. */
-static bool on_hello_reply(struct backend *b, const struct smtp_reply *r)
+bool backend_for_anybody(const struct backend *b)
 {
-	char text[256] = "";
-	struct buf line = BUF_ON(text);
-	bool good = smtp_reply_class(r) == 2;
+	switch (b->route->settings->identity) {
+	case IDENTITY_PROXY:
+		return false;
+	case IDENTITY_XCLIENT:
+		return b->opening.said.n == 0 || b->opening.abilities.xclient != 0;
+	default:
+		return true;
+	}
+}
 
-	if (b->state == STARTTLS)
-		return on_starttls_reply(b, r);
-	if (good && b->state == EHLO)
-		learn(&b->abilities, slice_z(r->text));
-	b->abilities.extensions &= ~b->route->unwanted;
-	if (good && b->state != GREETING)
-		return on_greeted(b);
-	if (good) {
-		say_hello(b, EHLO, "EHLO");
-		return true;
+enum backend_introduced backend_introduce(struct backend *b)
+{
+	struct introduction into;
+
+	switch (opening_introduce(&b->opening, who(b, &into), stream_output(b->stream))) {
+	case OPENING_DONE:
+		return BACKEND_KNOWS;
+	case OPENING_WAITS:
+		break;
+	default:
+		return BACKEND_KNOWS_ANOTHER;
 	}
-	if (b->state == EHLO && smtp_reply_class(r) == 5) {
-		say_hello(b, HELO, "HELO");
-		return true;
-	}
-	smtp_reply_line(r, &line);
-	try_next(b, text[0] != '\0' ? text : "refused");
-	return false;
+	b->state = OPENING;
+	set_timeout(b, b->route->upstream->settings->timeouts.connect_s);
+	stream_flush(b->stream);
+	return BACKEND_LEARNS;
 }
 
 /* ---- replies ------------------------------------------------------------------------------ */
@@ -388,7 +364,7 @@ static bool on_one_reply(struct backend *b, const struct smtp_reply *r)
 	if (b->state == READY)
 		return on_command_reply(b, r);
 	if (b->state != FAREWELL)
-		return on_hello_reply(b, r);
+		return on_opening_reply(b, r);
 	backend_close(&b);
 	return false;
 }
@@ -432,7 +408,7 @@ static void pump(struct backend *b)
 			lose_soon(b, e.text);
 			return;
 		}
-		stream_write(b->stream, parts, COUNT(parts));
+		stream_write_parts(b->stream, parts, COUNT(parts));
 	}
 	next_timeout(b);
 }
@@ -469,19 +445,24 @@ static const struct stream_events stream_events = {
 static void on_dialled(int fd, const char *error, void *arg)
 {
 	struct backend *b = arg;
+	struct introduction into;
+	enum opening_step step;
 
 	b->dial = NULL;
 	if (error != NULL) {
 		try_next(b, error);
 		return;
 	}
-	b->state = GREETING;
+	b->state = OPENING;
 	b->stream = stream_new(
 	    b->route->upstream->base, fd, SMTP_REPLY_WIRE_MAX + 1, &stream_events, b);
-	if (b->stream == NULL)
+	if (b->stream == NULL) {
 		try_next(b, "out of memory");
-	else if (backend_tls_implicit(b->route))
-		secure(b);
+		return;
+	}
+	step = opening_start(&b->opening, b->route, &b->route->servers[backend_server_index(b)],
+	    b->clear, who(b, &into), stream_output(b->stream));
+	(void)go_on(b, step, "");
 }
 
 /* error: what became of the server that was tried last; NULL before the first. */
@@ -503,7 +484,7 @@ static void try_next(struct backend *b, const char *error)
 	}
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
-	b->abilities = (struct abilities){ 0 };
+	opening_clear(&b->opening);
 	while (b->tried < b->candidates) {
 		const struct server *s = &b->route->servers[b->order[b->tried++]];
 

@@ -10,12 +10,14 @@
 #ifndef PROXY_UPSTREAM_BACKEND_H
 #define PROXY_UPSTREAM_BACKEND_H
 
+#include "proxy/upstream/introduction.h"
 #include "proxy/upstream/mail_data.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/smtp_reply.h"
 
 enum backend_verb {
 	BACKEND_RSET,
+	BACKEND_XFORWARD,
 	BACKEND_MAIL,
 	BACKEND_RCPT,
 	BACKEND_DATA,
@@ -30,9 +32,11 @@ struct backend_events {
 	void (*on_reply)(void *arg, enum backend_verb verb, const struct smtp_reply *reply);
 	void (*on_lost)(void *arg, enum backend_loss loss, const char *error);
 	void (*on_rested)(void *arg); /* backend_rest: the time is over */
+	/* For whom the connection is; NULL: for ourselves. */
+	void (*introduce)(void *arg, struct introduction *into);
 };
 
-#define BACKEND_UNDER_WAY_MAX 4
+#define BACKEND_UNDER_WAY_MAX 8
 
 /* needs: abilities of the mail to come (enum extension); servers known to lack them are asked last.
  * NULL without memory: nothing was started. */
@@ -48,6 +52,15 @@ void backend_quit(struct backend **b);
 
 /* From now on another hears of its events. */
 void backend_hand_over(struct backend *b, const struct backend_events *events, void *arg);
+/* The new owner's client is to be known where that is told by XCLIENT. */
+enum backend_introduced {
+	BACKEND_KNOWS,         /* ready at once */
+	BACKEND_LEARNS,        /* on_ready will come, or on_lost */
+	BACKEND_KNOWS_ANOTHER, /* of no use to this client */
+};
+enum backend_introduced backend_introduce(struct backend *b);
+/* Is it of use to other sessions than the one that had it last? */
+bool backend_for_anybody(const struct backend *b);
 /* Ready for commands, and none is under way but RSET. */
 bool backend_at_rest(const struct backend *b);
 /* Is any command under way? */

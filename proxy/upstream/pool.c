@@ -2,6 +2,8 @@
 
 #include "pool.h"
 
+#include <stdio.h>
+
 #include "backend.h"
 #include "weir/log.h"
 
@@ -67,11 +69,29 @@ static const struct backend_events events = {
 
 /* ---- taking and giving -------------------------------------------------------------------- */
 
-struct backend *pool_take(
-    struct route *r, unsigned needs, const struct backend_events *owner, void *arg)
+/* A connection for this session. XCLIENT and its replies are no place for the one to RSET. */
+static struct pool_place *find(const struct pool *p, int identity, const char *session)
+{
+	struct pool_place *place, *other = NULL;
+
+	if (identity != IDENTITY_XCLIENT && identity != IDENTITY_PROXY)
+		return TAILQ_FIRST(&p->places);
+	TAILQ_FOREACH(place, &p->places, link)
+	{
+		if (strcmp(place->session, session) == 0)
+			return place;
+		if (other == NULL && backend_for_anybody(place->backend) &&
+		    !backend_pending(place->backend))
+			other = place;
+	}
+	return other;
+}
+
+struct backend *pool_take(struct route *r, unsigned needs, const char *session,
+    const struct backend_events *owner, void *arg)
 {
 	struct pool *p = &r->servers[route_best(r, needs)].pool;
-	struct pool_place *place = TAILQ_FIRST(&p->places);
+	struct pool_place *place = find(p, r->settings->identity, session);
 
 	if (place == NULL)
 		return NULL;
@@ -88,7 +108,7 @@ static bool may_wait(const struct backend *b, const struct pool_place *place)
 	    pool_of(b)->count < (size_t)s->keep.connections;
 }
 
-void pool_give(struct backend **at, bool dirty)
+void pool_give(struct backend **at, bool dirty, const char *session)
 {
 	struct backend *b = *at;
 	struct pool_place *place;
@@ -105,6 +125,7 @@ void pool_give(struct backend **at, bool dirty)
 	}
 	p = pool_of(b);
 	place->backend = b;
+	(void)snprintf(place->session, sizeof(place->session), "%s", session);
 	TAILQ_INSERT_HEAD(&p->places, place, link);
 	p->count++;
 	backend_hand_over(b, &events, place);
@@ -115,14 +136,32 @@ void pool_give(struct backend **at, bool dirty)
 		backend_rest(b, backend_route(b)->settings->keep.idle_s);
 }
 
-void pool_clear(struct pool *p)
+/* Those that are of use to this session only, or all. */
+static void quit_all(struct pool *p, const char *session)
 {
-	struct pool_place *place;
+	struct pool_place *place, *next;
 
-	while ((place = TAILQ_FIRST(&p->places)) != NULL) {
+	for (place = TAILQ_FIRST(&p->places); place != NULL; place = next) {
 		struct backend *b = place->backend;
 
+		next = TAILQ_NEXT(place, link);
+		if (session != NULL &&
+		    (backend_for_anybody(place->backend) || strcmp(place->session, session) != 0))
+			continue;
 		leave(p, place);
 		backend_quit(&b);
 	}
+}
+
+void pool_forget(struct upstream *u, const char *session)
+{
+	for (size_t i = 0; i < u->count; i++)
+		for (size_t k = 0; k < u->routes[i].count; k++)
+			if (u->routes[i].settings->identity != IDENTITY_NONE)
+				quit_all(&u->routes[i].servers[k].pool, session);
+}
+
+void pool_clear(struct pool *p)
+{
+	quit_all(p, NULL);
 }

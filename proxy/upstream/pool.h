@@ -16,12 +16,14 @@
 struct backend;
 struct backend_events;
 struct route;
+struct upstream;
 
 /* Part of each connection; the pool's alone. */
 struct pool_place {
 	TAILQ_ENTRY(pool_place) link;
 	struct backend *backend;
 	int64_t messages; /* transactions that had the connection */
+	char session[24]; /* that had it last */
 };
 
 /* Of one server: the connections that wait, the one used last in front. */
@@ -32,12 +34,15 @@ struct pool {
 
 void pool_init(struct pool *p);
 /* A connection to the server that is to be asked first for mail that needs these abilities, with a
- * new owner; RSET may be under way on it. NULL where none waits. */
-struct backend *pool_take(
-    struct route *r, unsigned needs, const struct backend_events *events, void *arg);
+ * new owner; RSET may be under way on it. Where a connection is known by its client (W106), one
+ * that this session had before is taken first, and with PROXY no other. NULL where none waits. */
+struct backend *pool_take(struct route *r, unsigned needs, const char *session,
+    const struct backend_events *events, void *arg);
 /* The transaction is over. dirty: the backend does not know of that yet. Kept, or ended with QUIT
  * where it cannot be. NULL is fine. */
-void pool_give(struct backend **b, bool dirty);
+void pool_give(struct backend **b, bool dirty, const char *session);
+/* The session is over: what is of use to it alone goes. */
+void pool_forget(struct upstream *u, const char *session);
 /* Say QUIT to all that wait. */
 void pool_clear(struct pool *p);
 

@@ -48,8 +48,19 @@ static struct slice id_before(struct slice text, size_t at)
 	return slice_sub(text, from, at - from);
 }
 
+static bool has_digit(struct slice text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		if (ascii_digit(text.p[i]))
+			return true;
+	return false;
+}
+
 struct slice queue_id_find(struct slice text)
 {
+	if (!has_digit(text))
+		return (
+		    struct slice){ 0 }; /* most short replies; ids are numbers at least in part */
 	for (size_t i = 0; i < COUNT(marks); i++) {
 		size_t at = slice_find_slice(text, marks[i].words);
 		struct slice id;

@@ -15,12 +15,15 @@ enum job { NOTHING, RECIPIENT, MESSAGE };
 
 struct relay {
 	struct upstream *upstream;
+	struct relay_client client;
 	struct backend *backend; /* NULL: none, or lost */
 	const char *server;      /* asked last; lives in the route */
 	bool ready;              /* greeted, and nothing known against it */
 	bool reused;             /* it comes from the pool */
 	bool own;                /* it is the session's own, with a login that nobody can repeat */
 	bool resetting;          /* RSET is under way */
+	bool introduced;         /* XFORWARD was said, where it is to be */
+	size_t forwarding;       /* replies to it that are to come */
 	bool begun;              /* MAIL was sent in this transaction */
 	bool mail_accepted;
 	bool content;   /* the mail data is on its way: no replay any more */
@@ -144,7 +147,7 @@ static void refuse_as_said(struct relay *r, const struct smtp_reply *said)
 
 static void forget_progress(struct relay *r)
 {
-	r->begun = r->mail_accepted = r->content = r->chunk = false;
+	r->begun = r->mail_accepted = r->content = r->chunk = r->introduced = false;
 	r->asked = r->granted = 0;
 }
 
@@ -152,6 +155,7 @@ static void drop(struct relay *r)
 {
 	backend_close(&r->backend);
 	r->ready = r->resetting = false;
+	r->forwarding = 0;
 	forget_progress(r);
 }
 
@@ -172,7 +176,25 @@ static struct route *route_of(const struct relay *r)
 	return upstream_route(r->upstream, slice_z(r->mail->recipients[0].address));
 }
 
-/* A kept connection, or a new one; only a new one for the second chance. */
+/* A connection that was kept; not for the second chance. */
+static bool take_kept(struct relay *r, struct route *route, unsigned needs)
+{
+	enum backend_introduced known;
+
+	if (r->replayed || r->unable > 0 ||
+	    (r->backend = pool_take(route, needs, r->client.session, &events, r)) == NULL)
+		return false;
+	known = backend_introduce(r->backend);
+	if (known == BACKEND_KNOWS_ANOTHER) {
+		backend_quit(&r->backend);
+		return false;
+	}
+	r->server = backend_server(r->backend);
+	r->resetting = backend_pending(r->backend);
+	r->ready = known == BACKEND_KNOWS;
+	return true;
+}
+
 static void connect_backend(struct relay *r)
 {
 	struct route *route = route_of(r);
@@ -183,13 +205,10 @@ static void connect_backend(struct relay *r)
 		answer_soon(r);
 		return;
 	}
-	r->backend = r->replayed || r->unable > 0 ? NULL : pool_take(route, needs, &events, r);
-	r->ready = r->reused = r->backend != NULL;
-	if (r->reused) {
-		r->server = backend_server(r->backend);
-		r->resetting = backend_pending(r->backend);
+	r->ready = false;
+	r->reused = take_kept(r, route, needs);
+	if (r->reused)
 		return;
-	}
 	if ((r->backend = backend_open(route, needs, &events, r)) != NULL)
 		return;
 	refuse(r, 451, "4.3.0", "Out of memory, try again later");
@@ -318,10 +337,35 @@ static bool pipelining(const struct relay *r)
 	return backend_abilities(r->backend)->extensions & EXTENSION_PIPELINING;
 }
 
+/* Postfix forgets with each transaction, so it is told for each. */
+static void send_xforward(struct relay *r)
+{
+	unsigned attributes = backend_abilities(r->backend)->xforward;
+	struct bytes text = { 0 };
+	struct introduction who = { 0 };
+
+	r->introduced = true;
+	if (route_of(r)->settings->identity != IDENTITY_XFORWARD || attributes == 0)
+		return;
+	r->client.introduce(r->client.arg, &who);
+	who.ident = r->mail->id;
+	r->forwarding = introduction_write(INTRODUCTION_XFORWARD, attributes, &who, &text);
+	for (size_t i = 1; i < r->forwarding; i++)
+		(void)backend_command(r->backend, BACKEND_XFORWARD);
+	(void)bytes_add(backend_command(r->backend, BACKEND_XFORWARD), bytes_slice(&text));
+	bytes_free(&text);
+	if (!pipelining(r))
+		backend_flush(r->backend);
+}
+
 static void send_mail(struct relay *r)
 {
 	if (!check_abilities(r))
 		return;
+	if (!r->introduced)
+		send_xforward(r);
+	if (r->forwarding > 0 && !pipelining(r))
+		return; /* its reply brings us back here */
 	r->begun = true;
 	send_path(r, BACKEND_MAIL, "MAIL FROM:<", r->mail->reverse_path, r->mail->parameters);
 	if (pipelining(r))
@@ -346,8 +390,8 @@ static void send_rset(struct relay *r)
 /* Is an answer due without which nothing can be sent? */
 static bool waits(const struct relay *r)
 {
-	return !r->ready || (r->resetting && !pipelining(r)) || (r->begun && !r->mail_accepted) ||
-	    r->asked > r->granted;
+	return !r->ready || ((r->resetting || r->forwarding > 0) && !pipelining(r)) ||
+	    (r->begun && !r->mail_accepted) || r->asked > r->granted;
 }
 
 static void send_content(struct relay *r, enum mail_data_form form)
@@ -396,6 +440,26 @@ static void on_rset_reply(struct relay *r, const struct smtp_reply *reply)
 		advance(r);
 	else if (!replay(r))
 		break_off(r, 451, "4.4.2", lost_text);
+}
+
+static void on_xforward_reply(struct relay *r, const struct smtp_reply *reply)
+{
+	r->forwarding--;
+	if (smtp_reply_class(reply) == 2) {
+		if (r->job != NOTHING)
+			advance(r);
+		return;
+	}
+	log_event(LOG_LEVEL_WARN, "backend_identity", "backend", route_of(r)->name, "server",
+	    r->server, "method", "XFORWARD", "error", reply->text, NULL);
+	if (!route_of(r)->settings->identity_required) {
+		if (r->job != NOTHING)
+			advance(r);
+		return;
+	}
+	drop(r);
+	if (r->job != NOTHING)
+		break_off(r, 451, "4.3.5", "The mail server refuses this relay, try again later");
 }
 
 static void on_mail_reply(struct relay *r, const struct smtp_reply *reply)
@@ -504,6 +568,7 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 {
 	static void (*const handlers[])(struct relay *, const struct smtp_reply *) = {
 		[BACKEND_RSET] = on_rset_reply,
+		[BACKEND_XFORWARD] = on_xforward_reply,
 		[BACKEND_MAIL] = on_mail_reply,
 		[BACKEND_RCPT] = on_rcpt_reply,
 		[BACKEND_DATA] = on_data_reply,
@@ -517,8 +582,16 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 		handlers[verb](r, reply);
 }
 
+static void on_introduce(void *arg, struct introduction *into)
+{
+	struct relay *r = arg;
+
+	r->client.introduce(r->client.arg, into);
+	into->ident = r->mail != NULL ? r->mail->id : NULL;
+}
+
 static const struct backend_events events = {
-	.on_ready = on_ready, .on_reply = on_reply, .on_lost = on_lost
+	.on_ready = on_ready, .on_reply = on_reply, .on_lost = on_lost, .introduce = on_introduce
 };
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -532,7 +605,7 @@ static void give_back(struct relay *r)
 			backend_flush(r->backend);
 		return;
 	}
-	pool_give(&r->backend, r->begun);
+	pool_give(&r->backend, r->begun, r->client.session);
 	drop(r);
 }
 
@@ -546,13 +619,14 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
 		finish_refused(r);
 }
 
-struct relay *relay_new(struct upstream *u)
+struct relay *relay_new(struct upstream *u, const struct relay_client *client)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return NULL;
 	r->upstream = u;
+	r->client = *client;
 	r->server = "";
 	event_assign(&r->soon, u->base, -1, 0, on_soon, r);
 	return r;
@@ -566,6 +640,7 @@ void relay_free(struct relay **at)
 	if (r == NULL)
 		return;
 	relay_reset(r);
+	pool_forget(r->upstream, r->client.session);
 	leave(r); /* an own connection is nobody else's, ever */
 	free(r);
 }

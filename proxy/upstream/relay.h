@@ -13,11 +13,20 @@
 #define PROXY_UPSTREAM_RELAY_H
 
 #include "proxy/mail.h"
+#include "proxy/upstream/introduction.h"
 #include "proxy/upstream/upstream.h"
 #include "weir/smtp_reply.h"
 
 struct relay;
 struct backend;
+
+/* The session that a relay is for. */
+struct relay_client {
+	const char *session; /* its id; lives as long as the relay */
+	/* Whatever a backend may be told of it. */
+	void (*introduce)(void *arg, struct introduction *into);
+	void *arg;
+};
 
 struct relay_answer {
 	struct smtp_reply reply; /* what the client is told; its code is 421 only where the session
@@ -29,7 +38,7 @@ struct relay_answer {
 typedef void relay_done_fn(const struct relay_answer *answer, void *arg);
 
 /* NULL without memory. */
-struct relay *relay_new(struct upstream *u);
+struct relay *relay_new(struct upstream *u, const struct relay_client *client);
 void relay_free(struct relay **r);
 
 /* Ask for m's last recipient; those before it were accepted. m stays the caller's and must not

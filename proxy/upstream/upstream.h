@@ -31,11 +31,12 @@ enum extension {
 enum link_tls { LINK_CLEAR, LINK_TLS, LINK_VERIFIED };
 
 struct abilities {
-	bool known;          /* somebody was spoken to */
-	unsigned extensions; /* enum extension */
-	uint64_t size;       /* of SIZE; 0: no limit was told */
-	enum link_tls tls;   /* the link that it was said on */
-	unsigned mechanisms; /* of AUTH: bits of proxy/auth/mechanism.h */
+	bool known;                 /* somebody was spoken to */
+	unsigned extensions;        /* enum extension */
+	uint64_t size;              /* of SIZE; 0: no limit was told */
+	enum link_tls tls;          /* the link that it was said on */
+	unsigned mechanisms;        /* of AUTH: bits of proxy/auth/mechanism.h */
+	unsigned xclient, xforward; /* attributes that it may be told (introduction.h) */
 };
 
 struct tls_client;
@@ -51,6 +52,7 @@ struct server {
 	struct abilities abilities;   /* as its last EHLO told */
 	int64_t learned_ms;           /* when that was */
 	struct probe *probe;
+	bool unintroduced; /* it was said that it cannot be told of clients */
 };
 
 struct route {

@@ -11,10 +11,12 @@ CONTENT = b"Subject: x\r\n\r\nbody\r\n"
 
 
 def wait_until(condition, seconds=10):
+    """What condition says, as soon as it says something."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
+    return value
 
 
 def deliver(proxy, content=CONTENT):

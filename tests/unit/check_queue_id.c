@@ -24,9 +24,10 @@ static const struct {
 	{ "OK  1700000000 a1-20020a05622.5 - gsmtp", "a1-20020a05622.5" },
 	{ "ok 1700000000 qp 4711", "4711" },
 	{ "Message queued with id 3f2a9c.", "3f2a9c" },
-	{ "accepted, id=abc;", "abc" },
-	{ "accepted (id: abc)", "abc" },
+	{ "accepted, id=abc1;", "abc1" },
+	{ "accepted (id: abc1)", "abc1" },
 	{ "two lines\nOk: queued as A1\nbye", "A1" },
+	{ "queued as always", "" },
 	{ "queued as ", "" },
 	{ "queued as \"quoted\"", "" },
 	{ " Message accepted", "" },
@@ -45,6 +46,7 @@ START_TEST(no_longer_than_an_id_is)
 
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "queued as ", 10);
+	text[10] = '7';
 	text[10 + QUEUE_ID_MAX] = '\0';
 	ck_assert_uint_eq(queue_id_find(slice_z(text)).n, QUEUE_ID_MAX);
 	text[10 + QUEUE_ID_MAX] = 'x';

@@ -307,16 +307,16 @@ START_TEST(sees_everything_at_every_place)
 		"\r\n", "\r\n\r\n", "\r\n.\r", "\n\r" };
 	struct slice what = slice_z(odd[_i]);
 
-	for (size_t before = 0; before < 200; before++) {
+	for (size_t before = 0; before < 400; before++) {
 		struct bytes wire = { 0 }, one = { 0 }, out = { 0 };
 		struct smtp_data_decoder d, single;
 		struct slice content;
 		size_t used;
 
 		for (size_t i = 0; i < before; i++)
-			(void)bytes_addc(&wire, "abcde\r\n"[(i + 200 - before) % 7]);
+			(void)bytes_addc(&wire, "abcde\r\n"[(i + 406 - before) % 7]);
 		(void)bytes_add(&wire, what);
-		for (size_t i = 0; i < 100; i++)
+		for (size_t i = 0; i < 300; i++)
 			(void)bytes_addc(&wire, 'x');
 		(void)bytes_add(&wire, SLICE("\r\n.\r\n"));
 		smtp_data_decode_start(&d);

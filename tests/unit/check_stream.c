@@ -253,7 +253,7 @@ START_TEST(tls_output_in_pieces)
 		if (more > sizeof(octets) - said)
 			more = sizeof(octets) - said;
 		if (more > 0 && stream_unsent(stream) < 100000) {
-			stream_write(stream,
+			stream_write_parts(stream,
 			    (struct slice[]){ slice_of(octets + said, more / 3),
 				slice_of(octets + said + more / 3, more - more / 3) },
 			    2);
