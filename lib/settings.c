@@ -206,6 +206,12 @@ static void check_whole(const struct settings *s, struct findings *f)
 	if (s->proxy.limits.header_bytes > s->proxy.limits.message_bytes)
 		json_finding(f, FINDING_WARNING, &s->file, "/proxy/limits/header_bytes", false,
 		    "is more than message_bytes");
+	if (s->proxy.limits.aborted_bytes > 0 &&
+	    s->proxy.limits.aborted_bytes < s->proxy.limits.message_bytes)
+		json_finding(f, FINDING_WARNING, &s->file, "/proxy/limits/aborted_bytes", false,
+		    "is less than message_bytes (%lld): a client that loses its connection once in "
+		    "a large message is sent away; 0 turns the limit off",
+		    (long long)s->proxy.limits.message_bytes);
 }
 
 int settings_anchor(char **text, const char *prefix, const char *folder, struct findings *f)

@@ -24,8 +24,9 @@ static uint64_t who(const struct session *s)
 
 void aborts_count(struct session *s)
 {
-	/* What we break off ourselves, when we stop, is not his. */
-	if (s->intake == NULL || !counted(s) || s->worker->draining || data_committed(s))
+	/* Not his: what we break off ourselves when we stop, and a message that he sent whole, when
+	 * he has not the patience that filters and backend ask for. */
+	if (s->intake == NULL || intake_ended(s->intake) || !counted(s) || s->worker->draining)
 		return;
 	(void)decay_add(
 	    &s->worker->shared->decay, who(s), rule_of(s), intake_bytes(s->intake), clock_ms());

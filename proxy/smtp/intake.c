@@ -28,7 +28,7 @@ struct intake {
 	size_t line;          /* where the line in hand begins */
 	size_t looked;        /* no line end before this */
 	size_t room;          /* how much longer the header section may become */
-	bool in_body, refused;
+	bool in_body, refused, ended;
 	uint64_t bytes; /* of content; Received counts as well (W75) */
 	size_t fields;  /* octets of memory that the fields take */
 	int64_t received_fields;
@@ -46,7 +46,7 @@ struct intake *intake_new(struct session *s, bool chunks)
 	c->header = (struct bytes){ 0 };
 	c->room = (size_t)s->settings->limits.header_bytes;
 	c->field = c->line = c->looked = 0;
-	c->in_body = c->refused = false;
+	c->in_body = c->refused = c->ended = false;
 	c->bytes = 0;
 	c->fields = 0;
 	c->received_fields = 0;
@@ -70,6 +70,11 @@ void intake_free(struct intake **c)
 bool intake_refused(const struct intake *c)
 {
 	return c->refused;
+}
+
+bool intake_ended(const struct intake *c)
+{
+	return c->ended;
 }
 
 uint64_t intake_bytes(const struct intake *c)
@@ -415,6 +420,7 @@ bool intake_close(struct session *s, struct smtp_reply *refusal)
 {
 	struct intake *c = s->intake;
 
+	c->ended = true;
 	complete(s);
 	if (c->decoder.bare_cr || c->decoder.bare_lf)
 		note_newlines(s);

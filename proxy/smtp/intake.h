@@ -23,6 +23,8 @@ int intake_add(struct session *s, struct slice in);
  * reply. */
 bool intake_close(struct session *s, struct smtp_reply *refusal);
 bool intake_refused(const struct intake *c);
+/* Was it closed? The client did his part then. */
+bool intake_ended(const struct intake *c);
 uint64_t intake_bytes(const struct intake *c);
 /* For so long the client could not send, for a reason of ours. */
 void intake_excuse(struct intake *c, int64_t ms);

@@ -134,6 +134,15 @@ def test_w42_reset_before_the_last_chunk(sink, tmp_path):
         assert ended(client)
 
 
+def test_w42_a_limit_below_one_message_is_warned_of(tmp_path):
+    config = tmp_path / "weir.json"
+    config.write_text('{"proxy": {"limits": {\n  "aborted_bytes": 1000}}}')
+    run = subprocess.run([program("weir-proxy"), "-c", config, "-t"], capture_output=True,
+                         encoding="utf-8", check=False)
+    assert run.returncode == 0
+    assert "weir.json:2:20: /proxy/limits/aborted_bytes: is less than" in run.stdout + run.stderr
+
+
 def test_w42_aborts_are_forgotten(sink, tmp_path):
     with Proxy(tmp_path, sink.address, limits={"aborted_bytes": 100000},
                timeouts={"aborted_forget_s": 1}) as proxy:
@@ -155,6 +164,18 @@ def test_w42_whole_messages_are_no_aborts(sink, tmp_path):
             assert client.message(b"S: x\r\n\r\n" + b"x\r\n" * (size // 3)).startswith(answer)
             client.envelope()
             client.ask(b"RSET")
+
+
+def test_w42_a_slow_filter_is_not_the_clients_fault(sink, tmp_path):
+    with Filter(tmp_path / "f", eom="hang") as slow, \
+            Proxy(tmp_path / "p", sink.address, limits={"aborted_bytes": 100},
+                  filters=[slow.settings()]) as proxy:
+        with proxy.client() as client:
+            begin_data(client, b"Subject: x\r\n\r\n" + b"x" * 1000 + b"\r\n.\r\n")
+            slow.wait_for("eom")
+        proxy.wait_for_log("action=abort")
+        with proxy.client() as client:
+            assert client.banner.startswith(b"220")
 
 
 # ---- stress --------------------------------------------------------------------------------------
@@ -432,9 +453,10 @@ def large_ones(proxy, begin):
         c.send(begin)
         if begin.startswith(b"DATA"):
             assert c.reply().startswith(b"354")
-    for enough in (200000, BUDGET):  # neither of them is small when it is out
+    # Neither of them is small when it is out.
+    for octets, enough in ((100000, 200000), (60000, BUDGET)):
         for c in clients:
-            c.send(header(60000))
+            c.send(header(octets))
         until(lambda: memory(proxy) >= enough)
     return clients
 
@@ -465,7 +487,7 @@ def test_memory_is_out_for_chunks(sink, tmp_path):
     """As with DATA."""
     with Proxy(tmp_path, sink.address, limits={"memory_bytes": BUDGET},
                timeouts={"memory_s": 1}) as proxy:
-        large = large_ones(proxy, b"BDAT 140000\r\n")
+        large = large_ones(proxy, b"BDAT 180000\r\n")
         with proxy.client() as small:
             small.envelope()
             small.send(b"BDAT 4 LAST\r\nx\r\n\n")
@@ -502,7 +524,7 @@ def test_memory_comes_back(sink, tmp_path):
             until(lambda: memory(proxy) >= 300000)
             second.envelope()
             assert second.ask(b"DATA").startswith(b"354")
-            second.send(header(260000) + b"\r\nbody\r\n.\r\n")
+            second.send(header(600000) + b"\r\nbody\r\n.\r\n")
             until(lambda: memory(proxy) >= 800000)
             first.send(b".\r\n")
             assert first.reply().startswith(b"250")
