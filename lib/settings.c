@@ -293,6 +293,7 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 {
 	char *folder = folder_of(path);
 	struct filter_settings *filter = s->proxy.filters.v;
+	struct listen_settings *listen = s->proxy.listen.v;
 
 	settings_anchor(&s->milterd.rules, "", folder, f);
 	settings_anchor(&s->milterd.store, "lmdb:", folder, f);
@@ -306,8 +307,10 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 	anchor_socket(&s->proxy.control, folder, f);
 	for (size_t i = 0; i < s->proxy.filters.n; i++)
 		anchor_socket(&filter[i].socket, folder, f);
-	for (size_t i = 0; i < s->proxy.listen.n; i++)
+	for (size_t i = 0; i < s->proxy.listen.n; i++) {
+		anchor_socket(&listen[i].address, folder, f);
 		anchor_auth(s, i, folder, f);
+	}
 	settings_anchor(&s->proxy.sasl.sasldb, "", folder, f);
 	settings_anchor(&s->proxy.sasl.saslauthd, "", folder, f);
 	settings_anchor(&s->proxy.sasl.oauth.client_secret_file, "", folder, f);

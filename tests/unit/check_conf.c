@@ -255,6 +255,25 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* A listener's socket lies beside the file, like every other path. */
+START_TEST(relative_listener)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	const struct listen_settings *listen;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"proxy\": { \"listen\": [ { \"address\": \"unix:smtp.sock\" } ] } }", out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("./weir.json", &s, &f), 0);
+	listen = s.proxy.listen.v;
+	ck_assert_str_eq(listen[0].address.path, "./smtp.sock");
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
 /* Two rows of one name would fill two places, and the manual would say both. */
 static void ck_names(const struct conf_table *t)
 {
@@ -305,6 +324,7 @@ int main(void)
 	tcase_add_test(tc, trust_in_everybody);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, relative_listener);
 	tcase_add_test(tc, each_name_once);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
