@@ -83,36 +83,17 @@ static int put_field(struct content *c, const struct milter_options *o, struct b
 	    : -1;
 }
 
-/* The next of the spool, as much as one packet takes: the spool gives what lies together, which may
- * be less. */
-static int read_chunk(struct content *c, char *chunk, struct slice *octets, struct err *e)
-{
-	uint64_t left = spool_size(c->mail->body) - c->offset;
-	size_t want = left < MILTER_CHUNK_MAX ? (size_t)left : MILTER_CHUNK_MAX;
-	size_t n = 0;
-
-	while (n < want) {
-		if (spool_read(c->mail->body, c->offset + n, chunk + n, want - n, octets, e) < 0)
-			return -1;
-		if (octets->n == want)
-			break;
-		if (octets->p != chunk + n)
-			memcpy(chunk + n, octets->p, octets->n);
-		n += octets->n;
-		*octets = slice_of(chunk, n);
-	}
-	c->offset += want;
-	return 0;
-}
-
 static int put_body(struct content *c, struct bytes *out, struct err *e)
 {
 	char chunk[MILTER_CHUNK_MAX];
-	struct slice octets = { 0 };
+	struct slice octets;
 
 	if (c->spooled) {
-		if (read_chunk(c, chunk, &octets, e) < 0)
+		if (spool_read(c->mail->body, c->offset, chunk, sizeof(chunk), &octets, e) < 0)
 			return -1;
+		if (octets.n == 0)
+			return err_set(e, "the spool ends early");
+		c->offset += octets.n;
 	} else {
 		octets = slice_sub(
 		    slice_of(c->waiting.p, c->waiting.n), c->waiting_at, MILTER_CHUNK_MAX);
