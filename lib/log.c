@@ -229,18 +229,17 @@ static void add_escaped(struct buf *b, struct slice v, bool json)
 
 /* Most values are short and need no escape: these are copied and looked at where they stand. False:
  * nothing was added. */
-static bool add_clean_pair(struct buf *b, const char *key, struct slice value, bool bare)
+static bool add_clean_pair(struct buf *b, struct slice key, struct slice value, bool bare)
 {
-	size_t key_n = strlen(key);
 	char *p = b->p + b->n;
 
-	if (value.n > VALUE_MAX || key_n + value.n + 8 > b->cap - b->n)
+	if (value.n > VALUE_MAX || key.n + value.n + 8 > b->cap - b->n)
 		return false;
 	*p++ = sink.json ? ',' : ' ';
 	if (sink.json)
 		*p++ = '"';
-	memcpy(p, key, key_n);
-	p += key_n;
+	memcpy(p, key.p, key.n);
+	p += key.n;
 	if (sink.json)
 		*p++ = '"';
 	*p++ = sink.json ? ':' : '=';
@@ -260,7 +259,7 @@ static bool add_clean_pair(struct buf *b, const char *key, struct slice value, b
 }
 
 /* A pair that does not fit is left out whole, so that a line is never half a pair. */
-static void add_pair(struct log_line *l, const char *key, struct slice value, bool bare)
+static void add_pair(struct log_line *l, struct slice key, struct slice value, bool bare)
 {
 	size_t was = l->b.n;
 
@@ -268,7 +267,7 @@ static void add_pair(struct log_line *l, const char *key, struct slice value, bo
 		return;
 	l->store[was] = '\0';
 	buf_add(&l->b, sink.json ? SLICE(",\"") : SLICE(" "));
-	buf_add(&l->b, slice_z(key));
+	buf_add(&l->b, key);
 	buf_add(&l->b, sink.json ? SLICE("\":") : SLICE("="));
 	if (bare) {
 		buf_add(&l->b, value);
@@ -283,17 +282,12 @@ static void add_pair(struct log_line *l, const char *key, struct slice value, bo
 	}
 }
 
-void log_str(struct log_line *l, const char *key, struct slice value)
+void log_pair(struct log_line *l, struct slice key, struct slice value)
 {
 	if (value.p == NULL)
 		add_pair(l, key, sink.json ? SLICE("null") : SLICE("-"), true);
 	else
 		add_pair(l, key, value, false);
-}
-
-void log_z(struct log_line *l, const char *key, const char *value)
-{
-	log_str(l, key, slice_z(value));
 }
 
 void log_int(struct log_line *l, const char *key, int64_t value)
@@ -305,7 +299,7 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 	if (value < 0)
 		buf_addc(&b, '-');
 	buf_addu(&b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
-	add_pair(l, key, buf_slice(&b), true);
+	add_pair(l, slice_z(key), buf_slice(&b), true);
 }
 
 void log_real(struct log_line *l, const char *key, double value, int decimals)
@@ -315,7 +309,7 @@ void log_real(struct log_line *l, const char *key, double value, int decimals)
 
 	text[0] = '\0';
 	buf_addf(&b, "%.*f", decimals, value);
-	add_pair(l, key, b.cut ? SLICE("0") : buf_slice(&b), true);
+	add_pair(l, slice_z(key), b.cut ? SLICE("0") : buf_slice(&b), true);
 }
 
 void log_end(struct log_line *l)
