@@ -30,21 +30,32 @@ static const char *find_or_end(const char *p, char c, const char *end)
  * smaller ones. */
 typedef char vector __attribute__((vector_size(32)));
 
-/* Pass over blocks in which each CR is followed by LF, each LF but the first octet preceded by CR,
- * and no LF followed by a dot. One octet behind the block is looked at. */
-static inline __attribute__((always_inline)) const char *skip(const char *at, const char *end)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Bits of *odd turn where a CR is not followed by LF, an LF not preceded by CR, or an LF followed
+ * by a dot. The octet behind the vector is looked at, too. */
+ALWAYS_INLINE void look(const char *p, vector *odd)
+{
+	vector here, next;
+
+	memcpy(&here, p, sizeof(here));
+	memcpy(&next, p + 1, sizeof(next));
+	*odd |= (here == '\r') ^ (next == '\n');
+	*odd |= (here == '\n') & (next == '.');
+}
+
+/* Pass over blocks with nothing odd in them. */
+ALWAYS_INLINE const char *skip(const char *at, const char *end)
 {
 	uint64_t any[sizeof(vector) / sizeof(uint64_t)];
 
 	for (; end - at > BLOCK; at += BLOCK) {
-		vector odd = { 0 }, here, next;
+		vector odd = { 0 };
 
-		for (size_t i = 0; i < BLOCK; i += sizeof(vector)) {
-			memcpy(&here, at + i, sizeof(here));
-			memcpy(&next, at + i + 1, sizeof(next));
-			odd |= (here == '\r') ^ (next == '\n');
-			odd |= (here == '\n') & (next == '.');
-		}
+		look(at, &odd);
+		look(at + 32, &odd);
+		look(at + 64, &odd);
+		look(at + 96, &odd);
 		memcpy(any, &odd, sizeof(any));
 		if ((any[0] | any[1] | any[2] | any[3]) != 0)
 			break;

@@ -132,6 +132,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/parameters.h \
 	proxy/upstream/probe.c \
 	proxy/upstream/probe.h \
+	proxy/upstream/envelope.c \
+	proxy/upstream/envelope.h \
 	proxy/upstream/introduction.c \
 	proxy/upstream/introduction.h \
 	proxy/upstream/pool.c \
@@ -142,6 +144,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/relay.h \
 	proxy/upstream/upstream.c \
 	proxy/upstream/upstream.h \
+	proxy/upstream/words.c \
+	proxy/upstream/words.h \
 	proxy/worker.c \
 	proxy/worker.h
 weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)

@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "weir/file.h"
+#include "weir/milter.h"
 
 /* Memory grows by so much: what is held is never moved but for the first block, which is as large
- * as a small message needs it. */
-#define BLOCK ((size_t)65536)
+ * as a small message needs it. A filter gets a block in one packet. */
+#define BLOCK ((size_t)MILTER_CHUNK_MAX)
 
 struct spool {
 	const char *directory;

@@ -36,13 +36,23 @@ static enum line_status good(
 	return LINE_GOOD;
 }
 
+/* Where the next octet stands that has to be looked at: NUL, CR, LF, or the first one too many. */
+static size_t pass_over(struct slice in, size_t from, size_t max)
+{
+	struct slice rest = slice_sub(in, from, max > from + 1 ? max - 1 - from : 0);
+
+	rest.n = slice_find(rest, '\n');
+	rest.n = slice_find(rest, '\r');
+	return from + slice_find(rest, '\0');
+}
+
 enum line_status line_read(
     struct line_reader *r, struct slice in, size_t max, struct slice *line, size_t *used)
 {
 	*used = 0;
 	if (r->discarding)
 		return discard(r, in, used);
-	for (size_t i = r->looked; i < in.n; i++) {
+	for (size_t i = pass_over(in, r->looked, max); i < in.n; i++) {
 		char c = in.p[i];
 
 		if (i + 2 > max)

@@ -8,7 +8,9 @@
 #include <event2/event_struct.h>
 
 #include "backend.h"
+#include "envelope.h"
 #include "parameters.h"
+#include "words.h"
 #include "weir/log.h"
 
 enum job { NOTHING, RECIPIENT, MESSAGE };
@@ -32,14 +34,8 @@ struct relay {
 	size_t unable;  /* servers that could not take this transaction's message */
 	size_t asked;   /* recipients sent on this connection in this transaction ... */
 	size_t granted; /* ... and accepted */
-	/* Of MAIL, or of a transaction that broke: answers all that follows. Code 0: none. A whole
-	 * relay_answer would be most of what an idle session holds. */
-	struct {
-		int code;
-		char enhanced[12];
-		char *text; /* NULL: there was no memory for it */
-		bool backend_said;
-	} refusal;
+	struct refusal
+	    refusal; /* of MAIL, or of a transaction that broke: answers all that follows */
 	enum job job;
 	const struct mail *mail; /* NULL between transactions */
 	relay_done_fn *done;
@@ -65,29 +61,17 @@ static void finish(struct relay *r, struct relay_answer *a)
 	done(a, arg);
 }
 
-static void forget_refusal(struct relay *r)
-{
-	free(r->refusal.text);
-	r->refusal.text = NULL;
-	r->refusal.code = 0;
-}
-
 /* The transaction broke for good: what follows of it gets the same answer (W84). */
 static void refuse(struct relay *r, int code, const char *enhanced, const char *text)
 {
-	forget_refusal(r);
-	r->refusal.code = code;
-	(void)snprintf(r->refusal.enhanced, sizeof(r->refusal.enhanced), "%s", enhanced);
-	r->refusal.text = slice_dup(slice_z(text));
-	r->refusal.backend_said = false;
+	refusal_set(&r->refusal, code, enhanced, text);
 }
 
 static void finish_refused(struct relay *r)
 {
-	struct relay_answer a = { .backend_said = r->refusal.backend_said };
+	struct relay_answer a = { .in_doubt = false };
 
-	smtp_reply_set(&a.reply, r->refusal.code, r->refusal.enhanced, "%s",
-	    r->refusal.text != NULL ? r->refusal.text : "The mail server refused");
+	words_of_refusal(&r->refusal, &a);
 	finish(r, &a);
 }
 
@@ -97,48 +81,12 @@ static void break_off(struct relay *r, int code, const char *enhanced, const cha
 	finish_refused(r);
 }
 
-/* W101: an enhanced code of the reply's class where the backend gave none. */
-static void complete(struct smtp_reply *reply, const char *good)
-{
-	const char *enhanced = reply->code / 100 == 2 ? good
-	    : reply->code / 100 == 4                  ? "4.0.0"
-						      : "5.0.0";
-
-	if (reply->enhanced[0] == '\0')
-		(void)snprintf(reply->enhanced, sizeof(reply->enhanced), "%s", enhanced);
-}
-
-/* The backend's words as the client may hear them (W76, W93, W100). What it says of logins is the
- * client's business where the login is his. */
-static void to_client(
-    const struct relay *r, const struct smtp_reply *said, const char *good, struct relay_answer *a)
-{
-	int class = smtp_reply_class(said);
-
-	a->backend_said = false;
-	a->in_doubt = false;
-	if (said->code == 421)
-		smtp_reply_set(
-		    &a->reply, 451, "4.3.2", "The mail server is going down, try again later");
-	else if ((said->code == 530 || said->code == 535) && !r->own)
-		smtp_reply_set(
-		    &a->reply, 451, "4.3.5", "The mail server refuses this relay, try again later");
-	else if (class != 2 && class != 4 && class != 5)
-		smtp_reply_set(&a->reply, 451, "4.3.0",
-		    "The mail server gave an unexpected answer, try again later");
-	else {
-		smtp_reply_copy(&a->reply, said);
-		complete(&a->reply, good);
-		a->backend_said = true;
-	}
-}
-
 /* The backend's words refuse what is left of the transaction. */
 static void refuse_as_said(struct relay *r, const struct smtp_reply *said)
 {
 	struct relay_answer a;
 
-	to_client(r, said, "", &a);
+	words_to_client(said, r->own, "", &a);
 	refuse(r, a.reply.code, a.reply.enhanced, a.reply.text);
 	r->refusal.backend_said = a.backend_said;
 }
@@ -277,11 +225,11 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 /* W112: what the message needs and no server can do is refused, never transcoded. */
 static void refuse_unable(struct relay *r, unsigned lacking)
 {
-	if (lacking & EXTENSION_REQUIRETLS)
-		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
-	else if (lacking & EXTENSION_SMTPUTF8)
+	bool tls = lacking & EXTENSION_REQUIRETLS;
+
+	if (!tls && (lacking & EXTENSION_SMTPUTF8))
 		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
-	else if (lacking & EXTENSION_8BITMIME)
+	else if (!tls && (lacking & EXTENSION_8BITMIME))
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
 	else
 		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
@@ -307,25 +255,6 @@ static bool check_abilities(struct relay *r)
 	return false;
 }
 
-static void send_path(struct relay *r, enum backend_verb verb, const char *command,
-    const char *address, const char *parameters)
-{
-	struct bytes *out = backend_command(r->backend, verb);
-
-	(void)bytes_add(out, slice_z(command));
-	(void)bytes_add(out, slice_z(address));
-	(void)bytes_addc(out, '>');
-	parameters_write(parameters, backend_abilities(r->backend)->extensions, out);
-	(void)bytes_add(out, SLICE("\r\n"));
-}
-
-static void send_recipient(struct relay *r)
-{
-	const struct mail_recipient *to = &r->mail->recipients[r->asked++];
-
-	send_path(r, BACKEND_RCPT, "RCPT TO:<", to->address, to->parameters);
-}
-
 static void send_plain(struct relay *r, enum backend_verb verb, struct slice line)
 {
 	(void)bytes_add(backend_command(r->backend, verb), line);
@@ -337,37 +266,25 @@ static bool pipelining(const struct relay *r)
 	return backend_abilities(r->backend)->extensions & EXTENSION_PIPELINING;
 }
 
-/* Postfix forgets with each transaction, so it is told for each. */
-static void send_xforward(struct relay *r)
+static void send_recipient(struct relay *r)
 {
-	unsigned attributes = backend_abilities(r->backend)->xforward;
-	struct bytes text = { 0 };
-	struct introduction who = { 0 };
-
-	r->introduced = true;
-	if (route_of(r)->settings->identity != IDENTITY_XFORWARD || attributes == 0)
-		return;
-	r->client.introduce(r->client.arg, &who);
-	who.ident = r->mail->id;
-	r->forwarding = introduction_write(INTRODUCTION_XFORWARD, attributes, &who, &text);
-	for (size_t i = 1; i < r->forwarding; i++)
-		(void)backend_command(r->backend, BACKEND_XFORWARD);
-	(void)bytes_add(backend_command(r->backend, BACKEND_XFORWARD), bytes_slice(&text));
-	bytes_free(&text);
-	if (!pipelining(r))
-		backend_flush(r->backend);
+	envelope_recipient(r->backend, &r->mail->recipients[r->asked++]);
 }
 
 static void send_mail(struct relay *r)
 {
 	if (!check_abilities(r))
 		return;
-	if (!r->introduced)
-		send_xforward(r);
-	if (r->forwarding > 0 && !pipelining(r))
+	if (!r->introduced) {
+		r->introduced = true;
+		r->forwarding = envelope_xforward(r->backend, &r->client, r->mail);
+	}
+	if (r->forwarding > 0 && !pipelining(r)) {
+		backend_flush(r->backend);
 		return; /* its reply brings us back here */
+	}
 	r->begun = true;
-	send_path(r, BACKEND_MAIL, "MAIL FROM:<", r->mail->reverse_path, r->mail->parameters);
+	envelope_mail(r->backend, r->mail);
 	if (pipelining(r))
 		send_recipient(r);
 	backend_flush(r->backend);
@@ -507,7 +424,7 @@ static void on_rcpt_reply(struct relay *r, const struct smtp_reply *reply)
 		advance(r);
 		return;
 	}
-	to_client(r, reply, "2.1.5", &a);
+	words_to_client(reply, r->own, "2.1.5", &a);
 	finish(r, &a);
 }
 
@@ -520,7 +437,7 @@ static void on_data_reply(struct relay *r, const struct smtp_reply *reply)
 		send_content(r, MAIL_DATA_DOT);
 		return;
 	}
-	to_client(r, reply, "", &a);
+	words_to_client(reply, r->own, "", &a);
 	if (class != 4 && class != 5) {
 		drop(r); /* W86 */
 		smtp_reply_set(&a.reply, 451, "4.3.0",
@@ -536,7 +453,7 @@ static void on_content_reply(struct relay *r, const struct smtp_reply *reply)
 	struct relay_answer a;
 	int class = smtp_reply_class(reply);
 
-	to_client(r, reply, "2.0.0", &a);
+	words_to_client(reply, r->own, "2.0.0", &a);
 	if (early && class != 4 && class != 5) {
 		smtp_reply_set(&a.reply, 451, "4.4.2", "%s", lost_text); /* W87 */
 		a.backend_said = false;
@@ -698,7 +615,7 @@ void relay_reset(struct relay *r)
 	r->mail = NULL;
 	r->replayed = false;
 	r->unable = 0;
-	forget_refusal(r);
+	refusal_clear(&r->refusal);
 	event_del(&r->soon);
 	give_back(r);
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import smtplib
 import subprocess
 import time
@@ -85,6 +86,18 @@ def test_smtplib_logs_in(real):
     with smtplib.SMTP(real.host, real.port, timeout=20) as s:
         with pytest.raises(smtplib.SMTPAuthenticationError):
             s.login("anna", "wrong")
+
+
+@pytest.mark.skipif(shutil.which("swaks") is None, reason="needs swaks")
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_swaks_logs_in(real, mechanism):
+    def run(password):
+        return subprocess.run(["swaks", "--server", f"{real.host}:{real.port}", "--from", "a@client.test", "--to", "b@mx.test",
+                               "--auth", mechanism, "--auth-user", "anna", "--auth-password", password],
+                              capture_output=True, text=True, timeout=60, check=False)
+    done = run("secret")
+    assert done.returncode == 0 and "235 2.7.0" in done.stdout, done.stdout + done.stderr
+    assert run("wrong").returncode == 28
 
 
 def test_w109_dovecot_too_long(real):
