@@ -43,6 +43,8 @@ weir_proxy_SOURCES = \
 	proxy/control/pressure.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/control/status.c \
+	proxy/control/status.h \
 	proxy/listen/client_name.c \
 	proxy/listen/client_name.h \
 	proxy/listen/front.c \
@@ -58,10 +60,12 @@ weir_proxy_SOURCES = \
 	proxy/main.c \
 	proxy/master.c \
 	proxy/master.h \
+	proxy/master_inside.h \
 	proxy/privileges.c \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/reload.c \
 	proxy/smtp/bdat.c \
 	proxy/smtp/chunk.c \
 	proxy/smtp/chunk.h \
@@ -147,7 +151,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/words.c \
 	proxy/upstream/words.h \
 	proxy/worker.c \
-	proxy/worker.h
+	proxy/worker.h \
+	proxy/workers.c
 weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)
 
 check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
