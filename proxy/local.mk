@@ -102,6 +102,8 @@ weir_proxy_SOURCES = \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_handshake.c \
+	proxy/stream_inside.h \
 	proxy/stream_tls.c \
 	proxy/stream_tls.h \
 	proxy/tls/client.c \
@@ -189,7 +191,7 @@ check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_stream_SOURCES = tests/unit/check_stream.c tests/unit/certificate.h tests/unit/unit.h proxy/stream.c \
-	proxy/stream_tls.c proxy/tls/words.c
+	proxy/stream_handshake.c proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_tls
 check_tls_SOURCES = tests/unit/check_tls.c tests/unit/certificate.h tests/unit/unit.h proxy/tls/identity.c \
