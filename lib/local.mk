@@ -2,6 +2,7 @@ noinst_LIBRARIES += libweir.a
 libweir_a_SOURCES = \
 	lib/arena.c \
 	lib/conf.c \
+	lib/conf_free.c \
 	lib/conf_show.c \
 	lib/err.c \
 	lib/file.c \
