@@ -9,7 +9,7 @@ import pytest
 import postfixlib
 from proxylib import Proxy, Script
 from sinklib import Sink
-from test_proxy_pool import deliver, ours, wait_until
+from test_proxy_pool import Gated, deliver, ours, wait_until
 
 ALL = b"NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT SESSION TTL"
 XCLIENT = {"EHLO": b"250-script\r\n250-PIPELINING\r\n250-XCLIENT " + ALL + b"\r\n250 8BITMIME\r\n",
@@ -96,6 +96,22 @@ def test_w82_a_kept_connection_refuses_the_next_client(tmp_path):
             assert deliver(proxy).startswith(b"250")
             assert deliver(proxy).startswith(b"250")
             assert len(ours(backend)) == 2
+
+
+def test_w106_xclient_does_not_mix_with_a_reset(tmp_path):
+    """While RSET is unanswered its reply would be taken for that to XCLIENT, and a refusal of XCLIENT for that to EHLO."""
+    answers = {**XCLIENT, "XCLIENT": [b"220 ok\r\n", b"550 5.7.0 no\r\n", b"220 ok\r\n"]}
+    with Gated("RSET", **answers) as backend, \
+            proxy_to(tmp_path, backend, "xclient", identity_required=True) as proxy, proxy.client() as client:
+        client.envelope()
+        client.ask(b"RSET")
+        client.ask(b"EHLO other.test")
+        client.ask(b"MAIL FROM:<late@x>")
+        client.send(b"RCPT TO:<b@x>\r\n")
+        wait_until(lambda: len(ours(backend)) == 2)
+        backend.gate.set()
+        assert client.reply().startswith(b"451")  # this backend refuses other.test, wherever he is told of
+        assert not any(b"late@x" in line for line in backend.all_lines())
 
 
 def test_xclient_in_two_commands(tmp_path):
