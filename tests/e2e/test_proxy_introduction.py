@@ -210,6 +210,20 @@ def test_w106_proxy_header(tmp_path):
         assert rest[12:] == b"\x05" + struct.pack("!H", len(session_id(proxy))) + session_id(proxy).encode()
 
 
+def test_w105_w106_proxy_header_of_a_new_client(tmp_path):
+    """A balancer's XCLIENT makes a new client of the session: a connection that tells of the old one is none of his."""
+    with Proxied() as backend, Proxy(
+            tmp_path, backend.address, backends={"default": {"identity": "proxy"}},
+            listen=[{"address": "127.0.0.1:0", "xclient": {"from": ["127.0.0.1"]}}]).probed() as proxy, \
+            proxy.client() as client:
+        for address in (b"192.0.2.7", b"192.0.2.8"):
+            client.hello()
+            assert client.ask(b"XCLIENT ADDR=" + address).startswith(b"220")
+            client.hello()
+            assert client.message().startswith(b"250")
+        assert [rest[:4] for _, rest in backend.headers[1:]] == [b"\xc0\0\2\7", b"\xc0\0\2\x08"]
+
+
 def test_weir_behind_weir(tmp_path):
     """What one tells, the other understands; and counts the hops (W107)."""
     for method, listen in (("xclient", {"xclient": {"from": ["127.0.0.1"]}}),
