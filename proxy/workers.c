@@ -91,7 +91,8 @@ static void leave_master(void *arg)
 	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
 }
 
-static void become_worker(struct master *m, pid_t parent, int slot, unsigned index)
+static void become_worker(
+    struct master *m, pid_t parent, unsigned index, struct worker_birth *birth)
 {
 	char sasl[SASL_SOCKET_MAX];
 	struct worker_socket *sockets;
@@ -110,8 +111,10 @@ static void become_worker(struct master *m, pid_t parent, int slot, unsigned ind
 		_exit(EXIT_FAILURE);
 	n = assign_sockets(m, index, sockets, max);
 	give_to_listeners(&m->sockets, sockets, n);
-	rc = worker_run(m->settings, m->shared, slot, sockets, n,
-	    &(struct worker_tls){ m->certificates, &m->tickets }, sasl);
+	birth->sockets = sockets;
+	birth->socket_count = n;
+	birth->sasl_socket = sasl;
+	rc = worker_run(birth);
 	tls_store_free(&m->certificates);
 	OPENSSL_cleanse(&m->tickets, sizeof(m->tickets));
 	free(sockets);
@@ -136,6 +139,13 @@ static void start_worker(struct place *p)
 {
 	struct master *m = p->master;
 	int slot = shared_take_slot(m->shared);
+	struct worker_birth birth = { .settings = m->settings,
+		.shared = m->shared,
+		.slot = slot,
+		.generation = atomic_load(&m->shared->generation),
+		.certificates_seen = atomic_load(&m->shared->certificates),
+		.certificates = m->certificates,
+		.tickets = &m->tickets };
 	pid_t parent = getpid(), pid;
 	sigset_t were;
 
@@ -150,7 +160,7 @@ static void start_worker(struct place *p)
 	worker_hold_signals(&were);
 	ticket_secret_advance(&m->tickets);
 	if ((pid = fork()) == 0)
-		become_worker(m, parent, slot, p->index);
+		become_worker(m, parent, p->index, &birth);
 	(void)sigprocmask(SIG_SETMASK, &were, NULL);
 	if (pid < 0) {
 		log_event(LOG_LEVEL_ERROR, "worker", "error", strerror(errno), NULL);

@@ -86,13 +86,14 @@ static bool recount(struct session *s, const struct address *client)
 	return true;
 }
 
-/* The state of a new connection: the filters' sessions end, and the next HELO begins others. */
+/* The state of a new connection: the filters' sessions end, and the next HELO begins others. So do
+ * backend connections that were told of the client before. */
 static void begin_anew(struct session *s)
 {
 	bdat_forget(s);
-	auth_drop(s);
 	chain_free(&s->chain);
 	auth_drop(s);
+	relay_free(&s->relay);
 	free(s->refusal);
 	free(s->helo);
 	s->refusal = NULL;

@@ -71,6 +71,8 @@ void backend_hand_over(struct backend *b, const struct backend_events *events, v
 {
 	b->events = events;
 	b->arg = arg;
+	if (b->count == 0)
+		b->due_ms = NEVER; /* the time to rest was the last owner's */
 }
 
 bool backend_at_rest(const struct backend *b)

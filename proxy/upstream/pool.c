@@ -76,10 +76,11 @@ static struct pool_place *find(const struct pool *p, int identity, const char *s
 		return TAILQ_FIRST(&p->places);
 	TAILQ_FOREACH(place, &p->places, link)
 	{
+		if (identity == IDENTITY_XCLIENT && backend_pending(place->backend))
+			continue;
 		if (strcmp(place->session, session) == 0)
 			return place;
-		if (other == NULL && backend_for_anybody(place->backend) &&
-		    !backend_pending(place->backend))
+		if (other == NULL && backend_for_anybody(place->backend))
 			other = place;
 	}
 	return other;

@@ -9,7 +9,7 @@ import pytest
 import postfixlib
 from proxylib import Proxy, Script
 from sinklib import Sink
-from test_proxy_pool import deliver, ours, wait_until
+from test_proxy_pool import Gated, deliver, ours, wait_until
 
 ALL = b"NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT SESSION TTL"
 XCLIENT = {"EHLO": b"250-script\r\n250-PIPELINING\r\n250-XCLIENT " + ALL + b"\r\n250 8BITMIME\r\n",
@@ -96,6 +96,22 @@ def test_w82_a_kept_connection_refuses_the_next_client(tmp_path):
             assert deliver(proxy).startswith(b"250")
             assert deliver(proxy).startswith(b"250")
             assert len(ours(backend)) == 2
+
+
+def test_w106_xclient_does_not_mix_with_a_reset(tmp_path):
+    """While RSET is unanswered its reply would be taken for that to XCLIENT, and a refusal of XCLIENT for that to EHLO."""
+    answers = {**XCLIENT, "XCLIENT": [b"220 ok\r\n", b"550 5.7.0 no\r\n", b"220 ok\r\n"]}
+    with Gated("RSET", **answers) as backend, \
+            proxy_to(tmp_path, backend, "xclient", identity_required=True) as proxy, proxy.client() as client:
+        client.envelope()
+        client.ask(b"RSET")
+        client.ask(b"EHLO other.test")
+        client.ask(b"MAIL FROM:<late@x>")
+        client.send(b"RCPT TO:<b@x>\r\n")
+        wait_until(lambda: len(ours(backend)) == 2)
+        backend.gate.set()
+        assert client.reply().startswith(b"451")  # this backend refuses other.test, wherever he is told of
+        assert not any(b"late@x" in line for line in backend.all_lines())
 
 
 def test_xclient_in_two_commands(tmp_path):
@@ -192,6 +208,20 @@ def test_w106_proxy_header(tmp_path):
         assert kind == b"\x21\x11"
         assert rest[:12] == socket.inet_aton("127.0.0.1") * 2 + struct.pack("!HH", address[1], proxy.port)
         assert rest[12:] == b"\x05" + struct.pack("!H", len(session_id(proxy))) + session_id(proxy).encode()
+
+
+def test_w105_w106_proxy_header_of_a_new_client(tmp_path):
+    """A balancer's XCLIENT makes a new client of the session: a connection that tells of the old one is none of his."""
+    with Proxied() as backend, Proxy(
+            tmp_path, backend.address, backends={"default": {"identity": "proxy"}},
+            listen=[{"address": "127.0.0.1:0", "xclient": {"from": ["127.0.0.1"]}}]).probed() as proxy, \
+            proxy.client() as client:
+        for address in (b"192.0.2.7", b"192.0.2.8"):
+            client.hello()
+            assert client.ask(b"XCLIENT ADDR=" + address).startswith(b"220")
+            client.hello()
+            assert client.message().startswith(b"250")
+        assert [rest[:4] for _, rest in backend.headers[1:]] == [b"\xc0\0\2\7", b"\xc0\0\2\x08"]
 
 
 def test_weir_behind_weir(tmp_path):

@@ -283,6 +283,22 @@ def test_keep_settings(tmp_path):
         assert len(ours(backend)) == 2
 
 
+def test_w112_a_kept_connection_that_cannot_take_the_message(tmp_path):
+    """It stays with the transaction, without a command; the time that it may wait for one is over for nobody."""
+    poor = Script.DEFAULT["EHLO"].replace(b"250-8BITMIME\r\n", b"")
+    with Script(EHLO=[Script.DEFAULT["EHLO"], poor]) as backend, \
+            Proxy(tmp_path, backend.address, backends={"default": {"keep": {"idle_s": 1}}}).probed() as proxy, \
+            proxy.client() as client:
+        client.hello()  # as long as the backend offers 8BITMIME
+        assert deliver(proxy).startswith(b"250")
+        assert client.ask(b"MAIL FROM:<a@x> BODY=8BITMIME").startswith(b"250")
+        assert client.ask(b"RCPT TO:<b@x>").startswith(b"554 5.6.3")
+        late = time.monotonic() + 1.3
+        while time.monotonic() < late:
+            time.sleep(0.1)
+            assert client.ask(b"NOOP").startswith(b"250")
+
+
 def test_no_more_wait_than_allowed(tmp_path):
     with Script() as backend, Proxy(tmp_path, backend.address, backends={
             "default": {"keep": {"connections": 2}}}).probed() as proxy:
