@@ -75,9 +75,10 @@ void backend_hand_over(struct backend *b, const struct backend_events *events, v
 		b->due_ms = NEVER; /* the time to rest was the last owner's */
 }
 
+/* A reply that nobody asked for would be taken for that to the next command, and so on. */
 bool backend_at_rest(const struct backend *b)
 {
-	return b->state == READY && !b->lost &&
+	return b->state == READY && !b->lost && stream_input(b->stream).n == 0 &&
 	    (b->count == 0 || (b->count == 1 && b->under_way[0] == BACKEND_RSET));
 }
 

@@ -517,6 +517,8 @@ static const struct backend_events events = {
 static void give_back(struct relay *r)
 {
 	if (r->own) {
+		if (r->backend != NULL && !backend_at_rest(r->backend))
+			drop(r);
 		send_rset(r);
 		if (r->backend != NULL)
 			backend_flush(r->backend);
