@@ -7,6 +7,7 @@ import struct
 import pytest
 
 import postfixlib
+from authlib import plain
 from proxylib import Proxy, Script
 from sinklib import Sink
 from test_proxy_pool import Gated, deliver, ours, wait_until
@@ -222,6 +223,30 @@ def test_w105_w106_proxy_header_of_a_new_client(tmp_path):
             client.hello()
             assert client.message().startswith(b"250")
         assert [rest[:4] for _, rest in backend.headers[1:]] == [b"\xc0\0\2\7", b"\xc0\0\2\x08"]
+
+
+LOGIN = {"listen": [{"address": "127.0.0.1:0", "auth": "relay", "auth_plaintext": True}]}
+
+
+def test_w105_w106_the_connection_of_a_login(tmp_path):
+    """It is made before the first message, and is the client's as any other."""
+    more = b"250-AUTH PLAIN\r\n250 "
+    for server, method in ((Script, "xclient"), (Proxied, "proxy")):
+        answers = {**XCLIENT, "EHLO": XCLIENT["EHLO"].replace(b"250 ", more), "AUTH": b"235 2.7.0 ok\r\n"}
+        with server(**answers) as backend, Proxy(
+                tmp_path / method, backend.address, backends={"default": {"identity": method, "identity_required": True}},
+                **LOGIN).probed() as proxy, proxy.client() as client:
+            client.hello()
+            assert client.ask(b"AUTH PLAIN " + plain(b"anna", b"secret")).startswith(b"235")
+            assert client.message().startswith(b"250")
+            assert len(ours(backend)) == 1
+            port = client.socket.getsockname()[1]
+            if method == "proxy":
+                kind, rest = backend.headers[1]
+                assert kind == b"\x21\x11" and rest[8:10] == struct.pack("!H", port)
+            else:
+                assert b" PORT=%d " % port in ours(backend)[0][1]
+                assert ours(backend)[0][2] == b"EHLO client.test"
 
 
 def test_weir_behind_weir(tmp_path):
