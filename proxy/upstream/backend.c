@@ -266,7 +266,10 @@ static bool go_on(struct backend *b, enum opening_step step, const char *error)
 		stream_flush(b->stream);
 		return true;
 	case OPENING_DONE:
-		return ready(b);
+		if (stream_input(b->stream).n == 0)
+			return ready(b);
+		error = "a reply that nobody asked for"; /* as in backend_at_rest */
+		break;
 	case OPENING_SECURES:
 		stream_flush(b->stream); /* a PROXY header stands before it */
 		secure(b);

@@ -132,7 +132,7 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 
 	(void)verb;
 	d->waiting = false;
-	if (reply->code == 235)
+	if (reply->code == 235 && backend_at_rest(d->backend))
 		succeed(d);
 	else if (reply->code != 334)
 		refuse(d, reply);

@@ -314,6 +314,17 @@ def test_a_reply_too_many_is_not_the_next_transactions(tmp_path):
             assert len(ours(backend)) == 2
 
 
+def test_a_reply_too_many_to_the_greeting(tmp_path):
+    """The same before the first command: such a server is none."""
+    group = b"MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT %d LAST\r\n" % len(CONTENT) + CONTENT
+    twice = Script.CHUNKING["EHLO"] + b"250 2.0.0 ok\r\n"
+    with Script(EHLO=[Script.CHUNKING["EHLO"], twice], DOT=b"550 5.7.1 no\r\n") as backend, \
+            Proxy(tmp_path, backend.address).probed() as proxy, proxy.client() as client:
+        client.hello()
+        client.send(group)
+        assert [reply[:3] for reply in client.replies(3)] == [b"250", b"451", b"554"]
+
+
 def test_no_more_wait_than_allowed(tmp_path):
     with Script() as backend, Proxy(tmp_path, backend.address, backends={
             "default": {"keep": {"connections": 2}}}).probed() as proxy:
