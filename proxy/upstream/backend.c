@@ -40,9 +40,10 @@ struct backend {
 	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
-	bool trouble;   /* of our own, that the owner is yet to be told of */
-	bool clear;     /* this server is asked once more, without TLS */
-	bool was_ready; /* once, with this server */
+	bool trouble;      /* of our own, that the owner is yet to be told of */
+	bool clear;        /* this server is asked once more, without TLS */
+	bool about_client; /* its refusal */
+	bool was_ready;    /* once, with this server */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -242,9 +243,18 @@ static bool ready(struct backend *b)
 	return leave(b);
 }
 
+/* Once a server was told of a client, what it answers may be about him: to others it is not down.
+ */
+static bool knows_client(const struct backend *b)
+{
+	return b->opening.said.n > 0 ||
+	    (b->events->introduce != NULL && b->route->settings->identity == IDENTITY_PROXY);
+}
+
 /* This server is of no use: the next one, or the owner of a connection that was kept. */
 static void give_up(struct backend *b, const char *error)
 {
+	b->about_client = knows_client(b);
 	if (b->was_ready)
 		lose(b, BACKEND_CLOSED, error);
 	else
@@ -486,8 +496,10 @@ static void try_next(struct backend *b, const char *error)
 		b->tried--;
 	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
-		route_failed(b->route, backend_server_index(b), error);
+		if (!b->about_client)
+			route_failed(b->route, backend_server_index(b), error);
 	}
+	b->about_client = false;
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
 	opening_clear(&b->opening);

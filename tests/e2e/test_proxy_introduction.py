@@ -115,6 +115,23 @@ def test_w106_xclient_does_not_mix_with_a_reset(tmp_path):
         assert not any(b"late@x" in line for line in backend.all_lines())
 
 
+def test_w105_a_client_whom_the_backend_does_not_like(tmp_path):
+    """What a server says once it was told of a client is about him: it is not down for all others."""
+    good = XCLIENT["EHLO"].replace(b"250 ", b"250-DSN\r\n250 ")
+    no = b"421 4.7.0 he comes too often\r\n"
+    for n, (kind, method, more) in enumerate((
+            (Script, "xclient", {"EHLO": [good, good, b"501 5.5.4 a name?\r\n"], "HELO": b"501 5.5.4 a name?\r\n"}),
+            (Script, "xclient", {"EHLO": good, "XCLIENT": no}),
+            (Proxied, "proxy", {"EHLO": good, "CONNECT": [b"220 script\r\n", no]}))):
+        with kind(**{**XCLIENT, **more}) as backend, proxy_to(tmp_path / str(n), backend, method) as proxy:
+            with proxy.client() as client:
+                assert b"DSN" in client.ask(b"EHLO !")
+                client.ask(b"MAIL FROM:<a@x>")
+                assert client.ask(b"RCPT TO:<b@x>").startswith(b"451 4.4.1")
+            with proxy.client() as client:
+                assert b"DSN" in client.hello()
+
+
 def test_xclient_in_two_commands(tmp_path):
     name = "a" * 60 + "." + "b" * 60 + "." + "c" * 60 + "." + "d" * 60
     with Script(**XCLIENT) as backend, proxy_to(tmp_path, backend, "xclient") as proxy, \
