@@ -48,13 +48,16 @@ static int load_bool(struct load *l, json_t *v, bool *out)
 
 static int load_int(struct load *l, const struct conf_field *field, json_t *v, int64_t *out)
 {
-	char text[32];
+	char text[96];
 
 	if (json_is_real(v))
 		return json_finding(l->f, FINDING_ERROR, l->j, l->text, false,
 		    "must be a whole number, not %.15g", json_real_value(v));
-	if (!json_is_integer(v))
-		return wrong_type(l, "a whole number", v);
+	if (!json_is_integer(v)) {
+		(void)snprintf(text, sizeof(text), "a whole number %.15g..%.15g%s%s", field->min,
+		    field->max, field->unit[0] != '\0' ? " " : "", field->unit);
+		return wrong_type(l, text, v);
+	}
 	if ((double)json_integer_value(v) < field->min ||
 	    (double)json_integer_value(v) > field->max) {
 		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(v));
@@ -109,9 +112,12 @@ static int load_str(struct load *l, const struct conf_field *field, json_t *v, c
 
 static int load_choice(struct load *l, const struct conf_field *field, json_t *v, int *out)
 {
-	const char *text = text_of(l, v);
+	const char *text = json_is_string(v) ? text_of(l, v) : NULL;
 	struct slice rest = slice_z(field->choices);
 
+	if (!json_is_string(v))
+		return json_finding(l->f, FINDING_ERROR, l->j, l->text, false,
+		    "must be one of %s, not %s", field->choices, json_kind(v));
 	if (text == NULL)
 		return -1;
 	for (int i = 0; rest.n > 0; i++)
@@ -235,6 +241,14 @@ static char **name_of(const struct conf_table *table, void *item)
 	return NULL;
 }
 
+/* The keys of a map are names that the user gives, which is easily forgotten. */
+static int no_name(struct load *l, const struct conf_field *field, const json_t *v)
+{
+	return json_finding(l->f, FINDING_ERROR, l->j, l->text, false,
+	    "must be an object, not %s: the keys of \"%s\" are names, as \"default\"", json_kind(v),
+	    field->name);
+}
+
 static int load_map(
     struct load *l, const struct conf_field *field, json_t *v, struct conf_items *out)
 {
@@ -257,7 +271,8 @@ static int load_map(
 		if (json_comment(key))
 			continue;
 		json_pointer_add(&l->pointer, slice_z(key));
-		rc |= load_table(l, field->table, member, item);
+		rc |= json_is_object(member) ? load_table(l, field->table, member, item)
+					     : no_name(l, field, member);
 		l->pointer.n = was;
 		l->text[was] = '\0';
 		if ((name = name_of(field->table, item)) != NULL) {
@@ -391,6 +406,19 @@ static int unknown_key(
 	    like != NULL ? "\"?)" : "");
 }
 
+/* A group of rows was given as something else: show what it looks like by its first row. */
+static int no_group(
+    struct load *l, const struct conf_table *table, struct slice prefix, const json_t *v)
+{
+	const char *first = "";
+
+	for (size_t i = table->n; i-- > 0;)
+		if (slice_starts(slice_z(table->fields[i].name), prefix))
+			first = table->fields[i].name + prefix.n;
+	return json_finding(l->f, FINDING_ERROR, l->j, l->text, false,
+	    "must be an object, as { \"%s\": ... }, not %s", first, json_kind(v));
+}
+
 /* Every key of object must be a row, a group or a comment; groups are looked into (prefix
  * "limits/"). */
 static int check_keys(
@@ -420,7 +448,7 @@ static int check_keys(
 			json_pointer_add(&l->pointer, slice_z(key));
 			rc |= json_is_object(member)
 			    ? check_keys(l, table, buf_slice(&next), member)
-			    : wrong_type(l, "an object", member);
+			    : no_group(l, table, buf_slice(&next), member);
 			break;
 		}
 		l->pointer.n = was;

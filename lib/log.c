@@ -181,21 +181,31 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 	buf_add(&l->b, slice_z(event));
 }
 
-/* Sets of octets, a bit for each. */
-#define BIT(c) (UINT64_C(1) << ((c)&63))
-static const uint64_t printable[4] = { ~(BIT(' ') - 1) & ~BIT('"'), ~BIT('\\') & ~BIT(0x7f), 0, 0 };
-/* What needs no quotes around it. */
-static const uint64_t bare_octets[4] = { ~(BIT(' ') - 1) & ~BIT('"') & ~BIT(' ') & ~BIT('='),
-	~BIT('\\') & ~BIT(0x7f), 0, 0 };
+/* Octets looked at in one go, as gcc and clang have them for every processor. */
+typedef signed char octets __attribute__((vector_size(16)));
 
-/* How many octets of v, from the first on, are of the set. */
-static size_t span(struct slice v, const uint64_t set[4])
+/* May the n octets at p stand as they are, without quotes, or inside of them? Some behind them are
+ * written over; what is no ASCII is negative here. */
+static bool clean(char *p, size_t n, bool quoted)
 {
-	size_t n = 0;
+	uint64_t any[sizeof(octets) / sizeof(uint64_t)];
+	signed char least = quoted ? ' ' : ' ' + 1, equals = quoted ? '"' : '=';
+	octets odd = { 0 };
 
-	while (n < v.n && (set[(unsigned char)v.p[n] >> 6] & BIT(v.p[n])) != 0)
-		n++;
-	return n;
+	memset(p + n, 'x', sizeof(octets));
+	for (size_t i = 0; i < n; i += sizeof(octets)) {
+		octets v;
+
+		memcpy(&v, p + i, sizeof(v));
+		odd |= (v < least) | (v == '"') | (v == '\\') | (v == 0x7f) | (v == equals);
+	}
+	memcpy(any, &odd, sizeof(any));
+	return (any[0] | any[1]) == 0;
+}
+
+static bool printable(unsigned char c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
 }
 
 static void add_escaped(struct buf *b, struct slice v, bool json)
@@ -203,41 +213,63 @@ static void add_escaped(struct buf *b, struct slice v, bool json)
 	bool more = v.n > VALUE_MAX;
 
 	v = slice_sub(v, 0, VALUE_MAX);
-	while (v.n > 0) {
-		size_t n = span(v, printable);
-		unsigned char c;
+	for (size_t i = 0; i < v.n; i++) {
+		unsigned char c = (unsigned char)v.p[i];
 
-		buf_add(b, slice_sub(v, 0, n));
-		v = slice_sub(v, n, v.n);
-		if (v.n == 0)
-			break;
-		c = (unsigned char)v.p[0];
-		if (c == '"' || c == '\\')
+		if (printable(c))
+			buf_addc(b, (char)c);
+		else if (c == '"' || c == '\\')
 			buf_addf(b, "\\%c", c);
 		else
 			buf_addf(b, json ? "\\u%04x" : "\\x%02x", c);
-		v = slice_sub(v, 1, v.n);
 	}
 	if (more)
 		buf_add(b, SLICE("..."));
 }
 
-static bool plain(struct slice v)
+/* Most values are short and need no escape: these are copied and looked at where they stand. False:
+ * nothing was added. */
+static bool add_clean_pair(struct buf *b, struct slice key, struct slice value, bool bare)
 {
-	return v.n > 0 && v.n <= VALUE_MAX && span(v, bare_octets) == v.n;
+	char *p = b->p + b->n;
+
+	if (value.n > VALUE_MAX || key.n + value.n + 8 > b->cap - b->n)
+		return false;
+	*p++ = sink.json ? ',' : ' ';
+	if (sink.json)
+		*p++ = '"';
+	memcpy(p, key.p, key.n);
+	p += key.n;
+	if (sink.json)
+		*p++ = '"';
+	*p++ = sink.json ? ':' : '=';
+	memcpy(p, value.p, value.n);
+	if (!bare && (sink.json || value.n == 0 || !clean(p, value.n, false))) {
+		*p++ = '"';
+		memcpy(p, value.p, value.n);
+		if (!clean(p, value.n, true))
+			return false;
+		p[value.n] = '"';
+		p++;
+	}
+	p += value.n;
+	*p = '\0';
+	b->n = (size_t)(p - b->p);
+	return true;
 }
 
 /* A pair that does not fit is left out whole, so that a line is never half a pair. */
-static void add_pair(struct log_line *l, const char *key, struct slice value, bool bare)
+static void add_pair(struct log_line *l, struct slice key, struct slice value, bool bare)
 {
 	size_t was = l->b.n;
 
-	if (!l->wanted || l->b.cut)
+	if (!l->wanted || l->b.cut || add_clean_pair(&l->b, key, value, bare))
 		return;
+	l->store[was] = '\0';
 	buf_add(&l->b, sink.json ? SLICE(",\"") : SLICE(" "));
-	buf_add(&l->b, slice_z(key));
+	buf_add(&l->b, key);
 	buf_add(&l->b, sink.json ? SLICE("\":") : SLICE("="));
-	if (bare || (!sink.json && plain(value))) {
+	if (bare) {
 		buf_add(&l->b, value);
 	} else {
 		buf_addc(&l->b, '"');
@@ -250,17 +282,12 @@ static void add_pair(struct log_line *l, const char *key, struct slice value, bo
 	}
 }
 
-void log_str(struct log_line *l, const char *key, struct slice value)
+void log_pair(struct log_line *l, struct slice key, struct slice value)
 {
 	if (value.p == NULL)
 		add_pair(l, key, sink.json ? SLICE("null") : SLICE("-"), true);
 	else
 		add_pair(l, key, value, false);
-}
-
-void log_z(struct log_line *l, const char *key, const char *value)
-{
-	log_str(l, key, slice_z(value));
 }
 
 void log_int(struct log_line *l, const char *key, int64_t value)
@@ -272,7 +299,7 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 	if (value < 0)
 		buf_addc(&b, '-');
 	buf_addu(&b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1);
-	add_pair(l, key, buf_slice(&b), true);
+	add_pair(l, slice_z(key), buf_slice(&b), true);
 }
 
 void log_real(struct log_line *l, const char *key, double value, int decimals)
@@ -282,7 +309,7 @@ void log_real(struct log_line *l, const char *key, double value, int decimals)
 
 	text[0] = '\0';
 	buf_addf(&b, "%.*f", decimals, value);
-	add_pair(l, key, b.cut ? SLICE("0") : buf_slice(&b), true);
+	add_pair(l, slice_z(key), b.cut ? SLICE("0") : buf_slice(&b), true);
 }
 
 void log_end(struct log_line *l)

@@ -96,6 +96,10 @@ static void check_backends(const struct settings *s, struct findings *f)
 			json_finding(f, FINDING_WARNING, &s->file, text, true,
 			    "no mail goes to this backend: only \"default\" is used");
 		check_servers(s, &b[i], pointer, f);
+		buf_add(&pointer, SLICE("/identity_required"));
+		if (b[i].identity_required && b[i].identity == IDENTITY_NONE)
+			json_finding(f, FINDING_WARNING, &s->file, text, true,
+			    "not used: \"identity\" is none");
 	}
 }
 
@@ -137,7 +141,23 @@ static void check_trust(const struct settings *s, size_t listener, const char *s
 		if (from->v[i].prefix == 0)
 			json_finding(f, FINDING_WARNING, &s->file, pointer, false,
 			    "everybody may say who he is: name the networks of those you trust");
+		if (from->v[i].base.family == AF_INET && from->v[i].prefix == 32 &&
+		    from->v[i].base.octets[3] == 0)
+			json_finding(f, FINDING_WARNING, &s->file, pointer, false,
+			    "is a single address: a network has its bits behind it, as in /24");
 	}
+}
+
+static bool same_socket(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->local && b->local && strcmp(a->path, b->path) == 0;
+}
+
+static bool same_place(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->local
+	    ? same_socket(a, b)
+	    : !b->local && a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 /* Without an address there is nobody to trust. */
@@ -151,6 +171,10 @@ static void check_listeners(const struct settings *s, struct findings *f)
 		check_trust(s, i, "proxy_protocol", &l[i].proxy_from, f);
 		check_trust(s, i, "xclient", &l[i].xclient_from, f);
 		(void)snprintf(pointer, sizeof(pointer), "/proxy/listen/%zu/address", i);
+		for (size_t k = 0; k < i; k++)
+			if (same_place(&l[k].address, &l[i].address))
+				json_finding(f, FINDING_ERROR, &s->file, pointer, false,
+				    "is that of /proxy/listen/%zu, too", k);
 		if (l[i].address.local && (l[i].proxy_from.n > 0 || l[i].xclient_from.n > 0))
 			json_finding(f, FINDING_ERROR, &s->file, pointer, false,
 			    "proxy_protocol and xclient are for TCP: clients of a Unix socket "
@@ -163,11 +187,6 @@ static bool octal(int64_t digits)
 	while (digits > 0 && digits % 10 < 8)
 		digits /= 10;
 	return digits == 0;
-}
-
-static bool same_socket(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->local && b->local && strcmp(a->path, b->path) == 0;
 }
 
 /* Whoever comes second would take the first one's place. */
@@ -201,8 +220,8 @@ static void check_whole(const struct settings *s, struct findings *f)
 		    "must be lmdb:FOLDER, not \"%s\"", s->milterd.store);
 	if (s->proxy.limits.errors_hard < s->proxy.limits.errors_soft)
 		json_finding(f, FINDING_ERROR, &s->file, "/proxy/limits/errors_hard", false,
-		    "must not be less than errors_soft (%lld)",
-		    (long long)s->proxy.limits.errors_soft);
+		    "is %lld, and must not be less than errors_soft (%lld)",
+		    (long long)s->proxy.limits.errors_hard, (long long)s->proxy.limits.errors_soft);
 	if (s->proxy.limits.header_bytes > s->proxy.limits.message_bytes)
 		json_finding(f, FINDING_WARNING, &s->file, "/proxy/limits/header_bytes", false,
 		    "is more than message_bytes");
@@ -274,6 +293,7 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 {
 	char *folder = folder_of(path);
 	struct filter_settings *filter = s->proxy.filters.v;
+	struct listen_settings *listen = s->proxy.listen.v;
 
 	settings_anchor(&s->milterd.rules, "", folder, f);
 	settings_anchor(&s->milterd.store, "lmdb:", folder, f);
@@ -287,8 +307,10 @@ static void anchor_paths(struct settings *s, const char *path, struct findings *
 	anchor_socket(&s->proxy.control, folder, f);
 	for (size_t i = 0; i < s->proxy.filters.n; i++)
 		anchor_socket(&filter[i].socket, folder, f);
-	for (size_t i = 0; i < s->proxy.listen.n; i++)
+	for (size_t i = 0; i < s->proxy.listen.n; i++) {
+		anchor_socket(&listen[i].address, folder, f);
 		anchor_auth(s, i, folder, f);
+	}
 	settings_anchor(&s->proxy.sasl.sasldb, "", folder, f);
 	settings_anchor(&s->proxy.sasl.saslauthd, "", folder, f);
 	settings_anchor(&s->proxy.sasl.oauth.client_secret_file, "", folder, f);

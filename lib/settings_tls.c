@@ -29,6 +29,26 @@ static void check_listen(const struct settings *s, struct findings *f)
 	}
 }
 
+/* Few certificates are for an address. */
+static void check_names(const struct settings *s, const struct backend_settings *b,
+    struct buf pointer, struct findings *f)
+{
+	size_t stem = pointer.n;
+
+	for (size_t i = 0; i < b->servers.n; i++) {
+		struct endpoint ep;
+
+		pointer.n = stem;
+		buf_addf(&pointer, "/%zu", i);
+		if (endpoint_parse(slice_z(b->servers.v[i]), &ep, NULL) == 0 && !ep.local &&
+		    address_parse(slice_z(ep.host), &(struct address){ 0 }, NULL) == 0)
+			json_finding(f, FINDING_WARNING, &s->file, pointer.p, false,
+			    "the certificate must be for the address %s: write the server's name, "
+			    "or give \"tls_name\"",
+			    ep.host);
+	}
+}
+
 static void check_backend(const struct settings *s, const struct backend_settings *b,
     struct buf pointer, struct findings *f)
 {
@@ -43,6 +63,15 @@ static void check_backend(const struct settings *s, const struct backend_setting
 	if (b->ca[0] != '\0' && b->tls != BACKEND_TLS_VERIFY)
 		json_finding(f, FINDING_WARNING, &s->file, pointer.p, true,
 		    "not used: \"tls\" is not verify");
+	pointer.n = stem;
+	buf_add(&pointer, SLICE("/tls_name"));
+	if (b->tls_name[0] != '\0' && b->tls == BACKEND_TLS_OFF)
+		json_finding(
+		    f, FINDING_WARNING, &s->file, pointer.p, true, "not used: \"tls\" is off");
+	pointer.n = stem;
+	buf_add(&pointer, SLICE("/servers"));
+	if (b->tls == BACKEND_TLS_VERIFY && b->tls_name[0] == '\0')
+		check_names(s, b, pointer, f);
 }
 
 void settings_tls_check(const struct settings *s, struct findings *f)

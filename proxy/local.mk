@@ -43,6 +43,8 @@ weir_proxy_SOURCES = \
 	proxy/control/pressure.h \
 	proxy/control/shared.c \
 	proxy/control/shared.h \
+	proxy/control/status.c \
+	proxy/control/status.h \
 	proxy/listen/client_name.c \
 	proxy/listen/client_name.h \
 	proxy/listen/front.c \
@@ -58,10 +60,12 @@ weir_proxy_SOURCES = \
 	proxy/main.c \
 	proxy/master.c \
 	proxy/master.h \
+	proxy/master_inside.h \
 	proxy/privileges.c \
 	proxy/privileges.h \
 	proxy/received.c \
 	proxy/received.h \
+	proxy/reload.c \
 	proxy/smtp/bdat.c \
 	proxy/smtp/chunk.c \
 	proxy/smtp/chunk.h \
@@ -98,6 +102,8 @@ weir_proxy_SOURCES = \
 	proxy/spool.h \
 	proxy/stream.c \
 	proxy/stream.h \
+	proxy/stream_handshake.c \
+	proxy/stream_inside.h \
 	proxy/stream_tls.c \
 	proxy/stream_tls.h \
 	proxy/tls/client.c \
@@ -147,7 +153,8 @@ weir_proxy_SOURCES = \
 	proxy/upstream/words.c \
 	proxy/upstream/words.h \
 	proxy/worker.c \
-	proxy/worker.h
+	proxy/worker.h \
+	proxy/workers.c
 weir_proxy_LDADD = libweirchain.a $(SASL_LIBS) $(CURL_LIBS) $(WEIR_LIBS) $(EVENT_LIBS)
 
 check_PROGRAMS += check_decay check_line check_mail check_pressure check_received check_shared check_spool check_stream
@@ -184,7 +191,7 @@ check_shared_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_spool_SOURCES = tests/unit/check_spool.c tests/unit/unit.h proxy/spool.c
 check_spool_LDADD = $(WEIR_LIBS) $(CHECK_LIBS)
 check_stream_SOURCES = tests/unit/check_stream.c tests/unit/certificate.h tests/unit/unit.h proxy/stream.c \
-	proxy/stream_tls.c proxy/tls/words.c
+	proxy/stream_handshake.c proxy/stream_tls.c proxy/tls/words.c
 check_stream_LDADD = $(WEIR_LIBS) $(EVENT_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += check_tls
 check_tls_SOURCES = tests/unit/check_tls.c tests/unit/certificate.h tests/unit/unit.h proxy/tls/identity.c \

@@ -7,7 +7,6 @@
 static void recipient_free(struct mail_recipient *r)
 {
 	free(r->address);
-	free(r->parameters);
 }
 
 void mail_drop_fields(struct mail *m)
@@ -27,37 +26,33 @@ void mail_free(struct mail *m)
 	mail_drop_fields(m);
 	free(m->recipients);
 	free(m->reverse_path);
-	free(m->parameters);
 	spool_free(&m->body);
 	*m = (struct mail){ 0 };
 }
 
-/* Both texts or none. */
-static bool copy_pair(
-    struct slice address, struct slice parameters, char **address_out, char **parameters_out)
+/* Both texts in one piece: *second is freed with the first. NULL without memory. */
+static char *copy_pair(struct slice first, struct slice second_text, char **second)
 {
-	char *a = slice_dup(address), *p = slice_dup(parameters);
+	char *copy = malloc(first.n + second_text.n + 2);
+	struct buf b = { .p = copy, .cap = first.n + second_text.n + 2 };
 
-	if (a == NULL || p == NULL) {
-		free(a);
-		free(p);
-		return false;
-	}
-	*address_out = a;
-	*parameters_out = p;
-	return true;
+	if (copy == NULL)
+		return NULL;
+	buf_add(&b, first);
+	*second = copy + ++b.n;
+	buf_add(&b, second_text);
+	return copy;
 }
 
 bool mail_set_reverse_path(struct mail *m, struct slice address, struct slice parameters)
 {
-	char *a, *p;
+	char *more, *copy = copy_pair(address, parameters, &more);
 
-	if (!copy_pair(address, parameters, &a, &p))
+	if (copy == NULL)
 		return false;
 	free(m->reverse_path);
-	free(m->parameters);
-	m->reverse_path = a;
-	m->parameters = p;
+	m->reverse_path = copy;
+	m->parameters = more;
 	return true;
 }
 
@@ -84,7 +79,7 @@ bool mail_add_recipient(struct mail *m, struct slice address, struct slice param
 	if (!grow(&v, m->recipient_count, &m->recipient_cap, sizeof(r)))
 		return false;
 	m->recipients = v;
-	if (!copy_pair(address, parameters, &r.address, &r.parameters))
+	if ((r.address = copy_pair(address, parameters, &r.parameters)) == NULL)
 		return false;
 	m->recipients[m->recipient_count++] = r;
 	return true;

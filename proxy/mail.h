@@ -15,7 +15,7 @@
 
 struct mail_recipient {
 	char *address;    /* without brackets */
-	char *parameters; /* "NOTIFY=NEVER ORCPT=rfc822;a@b", "" if none */
+	char *parameters; /* "NOTIFY=NEVER ORCPT=rfc822;a@b", "" if none; lies behind the address */
 };
 
 struct mail_field {
@@ -28,7 +28,7 @@ struct mail_field {
 struct mail {
 	char id[32];        /* transaction id, "7f3a91.2" */
 	char *reverse_path; /* without brackets, "" for <> */
-	char *parameters;   /* of MAIL, as they go on */
+	char *parameters;   /* of MAIL, as they go on; lie behind the reverse-path */
 	struct mail_recipient *recipients;
 	size_t recipient_count, recipient_cap;
 	struct mail_field *fields;

@@ -4,16 +4,20 @@
 
 #include <stdlib.h>
 
-/* A HELO name is foreign text inside a structured field: only what names and address literals are
- * made of passes. Octets above 127 only where the message may carry UTF-8. */
+/* What names and address literals are made of: a bit for each octet of ASCII. */
+#define RANGE(from, to) ((UINT64_C(2) << ((to)&63)) - (UINT64_C(1) << ((from)&63)))
+static const uint64_t in_names[4] = { RANGE('0', ':') | RANGE('-', '.'),
+	RANGE('A', '[') | RANGE(']', ']') | RANGE('_', '_') | RANGE('a', 'z'), 0, 0 };
+
+/* A HELO name is foreign text inside a structured field: nothing else passes. Octets above 127 only
+ * where the message may carry UTF-8. */
 static void add_name(struct buf *b, struct slice name, bool utf8)
 {
 	for (size_t i = 0; i < name.n && i < 255; i++) {
 		unsigned char c = (unsigned char)name.p[i];
-		bool good = ascii_alpha((char)c) || ascii_digit((char)c) ||
-		    (c != '\0' && strchr(".-_:[]", c) != NULL) || (c > 127 && utf8);
 
-		buf_addc(b, good ? (char)c : '?');
+		buf_addc(b,
+		    (in_names[c >> 6] >> (c & 63) & 1) != 0 || (c > 127 && utf8) ? (char)c : '?');
 	}
 }
 

@@ -4,15 +4,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <event2/event_struct.h>
-
-#include "stream_tls.h"
+#include "stream_inside.h"
 
 /* One read takes at most so much; it lies on the stack while it is looked at, so that an idle
  * session holds no buffer. */
@@ -20,37 +17,16 @@
 /* Buffers up to this size are kept for the next command or reply. */
 #define KEEP_MAX 4096
 
-struct stream {
-	struct event_base *base;
-	int fd;
-	const struct stream_events *events;
-	void *arg;
-	struct event readable, writable; /* writable also brings the news of a failed write */
-	struct slice fresh; /* octets just read that nobody took yet; on the stack of on_readable */
-	struct bytes in;    /* octets that had to wait */
-	size_t in_at, input_max;
-	struct bytes out;
-	size_t out_at;
-	int error;               /* errno of a failed write, reported from the loop */
-	struct stream_tls *tls;  /* NULL: plain */
-	struct event *handshake; /* its deadline; NULL: none is under way */
-	unsigned depth;
-	bool eof, paused, full, reading, waiting, dead;
-};
-
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void shake_hands(struct stream *s);
 
-/* Under TLS octets may wait that the socket knows nothing of any more. */
-static void look_again(struct stream *s)
+void stream_look_again(struct stream *s)
 {
 	if (s->tls != NULL && s->handshake == NULL && s->reading && stream_tls_more(s->tls))
 		event_active(&s->readable, EV_READ, 0);
 }
 
-/* Is the read event where eof, pause and room want it? */
-static void watch(struct stream *s)
+void stream_watch(struct stream *s)
 {
 	/* What was said in the clear goes before a handshake begins. */
 	bool room = s->handshake != NULL ? s->out.n == s->out_at
@@ -64,7 +40,7 @@ static void watch(struct stream *s)
 		event_add(&s->readable, NULL);
 	else
 		event_del(&s->readable);
-	look_again(s);
+	stream_look_again(s);
 }
 
 struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
@@ -81,7 +57,7 @@ struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
 	};
 	event_assign(&s->readable, base, fd, EV_READ | EV_PERSIST, on_readable, s);
 	event_assign(&s->writable, base, fd, EV_WRITE, on_writable, s);
-	watch(s);
+	stream_watch(s);
 	return s;
 }
 
@@ -90,13 +66,6 @@ static void release(struct stream *s)
 	bytes_free(&s->in);
 	bytes_free(&s->out);
 	free(s);
-}
-
-static void end_handshake(struct stream *s)
-{
-	if (s->handshake != NULL)
-		event_free(s->handshake);
-	s->handshake = NULL;
 }
 
 void stream_free(struct stream **at)
@@ -109,15 +78,14 @@ void stream_free(struct stream **at)
 	s->dead = true;
 	event_del(&s->readable);
 	event_del(&s->writable);
-	end_handshake(s);
+	stream_end_handshake(s);
 	stream_tls_free(&s->tls, s->error == 0);
 	close(s->fd);
 	if (s->depth == 0)
 		release(s);
 }
 
-/* Run one callback; the stream may be freed in it. False when it was. */
-static bool call(struct stream *s, void (*event)(void *arg))
+bool stream_call(struct stream *s, void (*event)(void *arg))
 {
 	s->depth++;
 	event(s->arg);
@@ -129,14 +97,14 @@ static bool call(struct stream *s, void (*event)(void *arg))
 	return false;
 }
 
-static void fail(struct stream *s, int error)
+void stream_fail(struct stream *s, int error)
 {
 	const char *text = error == EPROTO && s->tls != NULL ? stream_tls_error(s->tls)
 							     : strerror(error);
 
 	s->error = error;
-	end_handshake(s);
-	watch(s);
+	stream_end_handshake(s);
+	stream_watch(s);
 	event_del(&s->writable);
 	s->depth++;
 	s->events->on_failed(s->arg, text);
@@ -161,7 +129,7 @@ void stream_take(struct stream *s, size_t n)
 	s->in_at += n;
 	/* What is left may be the first half of a line, whose other half must be read. */
 	s->full = s->in.n - s->in_at >= s->input_max;
-	watch(s);
+	stream_watch(s);
 }
 
 /* What was taken may still be looked at until now. */
@@ -184,7 +152,7 @@ bool stream_eof(const struct stream *s)
 void stream_pause(struct stream *s, bool pause)
 {
 	s->paused = pause;
-	watch(s);
+	stream_watch(s);
 }
 
 /* What nobody took of a fresh read waits on the heap. */
@@ -197,11 +165,11 @@ static bool keep_fresh(struct stream *s)
 	if (rest.n > 0 && !bytes_add(&s->in, rest))
 		return false;
 	s->full = s->in.n - s->in_at >= s->input_max;
-	watch(s);
+	stream_watch(s);
 	return true;
 }
 
-static void await_writable(struct stream *s)
+void stream_await_writable(struct stream *s)
 {
 	if (!s->waiting)
 		event_add(&s->writable, NULL);
@@ -219,9 +187,16 @@ static ssize_t receive(struct stream *s, void *into, size_t n)
 	got = stream_tls_read(s->tls, into, n);
 	error = errno;
 	if (stream_tls_wants_write(s->tls))
-		await_writable(s);
+		stream_await_writable(s);
 	errno = error;
 	return got;
+}
+
+ssize_t stream_peek(struct stream *s, void *into, size_t n)
+{
+	if (s->tls != NULL)
+		return stream_tls_peek(s->tls, into, n);
+	return recv(s->fd, into, n, MSG_PEEK);
 }
 
 /* Octets lie there already: what comes now is put behind them. */
@@ -253,17 +228,17 @@ static void got(struct stream *s, ssize_t n)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		fail(s, errno);
+		stream_fail(s, errno);
 		return;
 	}
 	s->eof = n == 0;
-	watch(s);
-	if (!call(s, s->events->on_input))
+	stream_watch(s);
+	if (!stream_call(s, s->events->on_input))
 		return;
 	if (!keep_fresh(s))
-		fail(s, ENOMEM);
+		stream_fail(s, ENOMEM);
 	else
-		look_again(s);
+		stream_look_again(s);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -275,9 +250,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (!s->reading)
-		return; /* woken by look_again or on_writable, and not wanted any more */
+		return; /* woken by stream_look_again or on_writable, and not wanted any more */
 	if (s->handshake != NULL) {
-		shake_hands(s);
+		stream_shake_hands(s);
 		return;
 	}
 	if (s->in.n > s->in_at) {
@@ -298,11 +273,11 @@ static void on_broken(struct stream *s)
 
 	if (n > 0 && s->in.n == s->in_at) {
 		s->fresh = slice_of(octets, (size_t)n);
-		if (!call(s, s->events->on_input))
+		if (!stream_call(s, s->events->on_input))
 			return;
 		s->fresh = (struct slice){ 0 };
 	}
-	fail(s, s->error);
+	stream_fail(s, s->error);
 }
 
 struct bytes *stream_output(struct stream *s)
@@ -373,10 +348,10 @@ static bool write_out(struct stream *s)
 static void write_later(struct stream *s)
 {
 	if (s->error != 0) {
-		watch(s);
+		stream_watch(s);
 		event_active(&s->writable, EV_WRITE, 0);
 	} else {
-		await_writable(s);
+		stream_await_writable(s);
 	}
 }
 
@@ -442,7 +417,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	s->waiting = false;
 	if (s->error == 0 && owed && !write_out(s) && s->error == 0) {
-		await_writable(s);
+		stream_await_writable(s);
 		return;
 	}
 	if (s->error != 0) {
@@ -450,11 +425,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (s->tls != NULL) { /* a handshake, or a read that had to say something first */
-		watch(s);
+		stream_watch(s);
 		event_active(&s->readable, EV_READ, 0);
 	}
 	if (owed && s->handshake == NULL)
-		(void)call(s, s->events->on_drained);
+		(void)stream_call(s, s->events->on_drained);
 }
 
 void stream_shut(struct stream *s)
@@ -467,66 +442,6 @@ void stream_shut(struct stream *s)
 int stream_fd(const struct stream *s)
 {
 	return s->fd;
-}
-
-/* ---- TLS ---------------------------------------------------------------------------------- */
-
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	fail(arg, ETIMEDOUT);
-}
-
-bool stream_tls_start(struct stream *s, SSL *ssl, int64_t deadline_s)
-{
-	if ((s->tls = stream_tls_new(ssl, s->fd)) == NULL ||
-	    (s->handshake = evtimer_new(s->base, on_deadline, s)) == NULL)
-		return false;
-	event_add(s->handshake, &(struct timeval){ .tv_sec = deadline_s });
-	s->fresh = (struct slice){ 0 };
-	bytes_free(&s->in);
-	s->in_at = 0;
-	s->full = false;
-	watch(s);
-	if (!SSL_is_server(ssl))
-		event_active(&s->readable, EV_READ, 0); /* a client speaks first */
-	return true;
-}
-
-/* One step of the handshake. */
-static void shake_hands(struct stream *s)
-{
-	int rc;
-
-	rc = stream_tls_handshake(s->tls);
-	if (rc < 0) {
-		fail(s, errno);
-	} else if (rc > 0) {
-		end_handshake(s);
-		watch(s);
-		if (call(s, s->events->on_secured))
-			look_again(s);
-	} else if (stream_tls_wants_write(s->tls)) {
-		await_writable(s);
-	}
-}
-
-SSL *stream_ssl(const struct stream *s)
-{
-	return s->tls != NULL ? stream_tls_ssl(s->tls) : NULL;
-}
-
-bool stream_tls_spoke(const struct stream *s)
-{
-	return s->tls != NULL && stream_tls_heard(s->tls);
-}
-
-ssize_t stream_peek(struct stream *s, void *into, size_t n)
-{
-	if (s->tls != NULL)
-		return stream_tls_peek(s->tls, into, n);
-	return recv(s->fd, into, n, MSG_PEEK);
 }
 
 static size_t beyond_keep(const struct bytes *b)

@@ -1,11 +1,13 @@
 /*
  * stream - a connected socket with its octets in and out: the bottom of both SMTP sides, plain or
- * under TLS (stream_tls.c), which changes nothing for the owner. Input      lies in place until it
- * is taken, and may be looked at until the next stream_flush or the return to the loop; at most
- * input_max octets wait, then the peer is not read (back-pressure). Output     is appended to
- * stream_output() and leaves with stream_flush(), which writes at once and lets only what the
- * socket refuses wait for the loop. Callbacks  run from the event loop, never inside a call of
- * ours; stream_free may be called in them. Threads    one loop.
+ * under TLS (stream_tls.c), which changes nothing for the owner.
+ * Input      lies in place until it is taken, and may be looked at until the next stream_flush or
+ * the return to the loop; at most input_max octets wait, then the peer is not read (back-pressure).
+ * Output     is appended to stream_output() and leaves with stream_flush(), which writes at once
+ * and lets only what the socket refuses wait for the loop.
+ * Callbacks  run from the event loop, never inside a call of ours; stream_free may be called in
+ * them.
+ * Threads    one loop.
  */
 #ifndef PROXY_STREAM_H
 #define PROXY_STREAM_H
@@ -31,12 +33,15 @@ struct stream *stream_new(struct event_base *base, int fd, size_t input_max,
 /* Closes the socket. What was not flushed is lost. */
 void stream_free(struct stream **s);
 
+/* What lies there; and n octets of it are done with. */
 struct slice stream_input(const struct stream *s);
 void stream_take(struct stream *s, size_t n);
+/* The peer will send no more than what lies there. */
 bool stream_eof(const struct stream *s);
 /* Do not read, whatever the room; or read again. */
 void stream_pause(struct stream *s, bool pause);
 
+/* Where output is appended, and off with it. A write that fails is told by on_failed. */
 struct bytes *stream_output(struct stream *s);
 void stream_flush(struct stream *s);
 /* Flush, then write octets that lie elsewhere; what the socket does not take at once is copied. So
@@ -50,6 +55,7 @@ void stream_write_parts(struct stream *s, const struct slice *parts, size_t n);
 size_t stream_unsent(const struct stream *s);
 /* No more output will follow: the peer sees the end after what is written. */
 void stream_shut(struct stream *s);
+/* The socket; the stream's. */
 int stream_fd(const struct stream *s);
 /* Octets of memory that input and output take, beyond the little that an idle one keeps. */
 size_t stream_memory(const struct stream *s);

@@ -3,7 +3,7 @@
  * recv and send.
  * Memory     OpenSSL's record buffers are there only while they hold something, what the handshake
  * needed goes when it is over.
- * Turns      one call takes no more than about READ_MAX octets from the socket, so that one peer
+ * Turns      one call takes no more than about TURN_MAX octets from the socket, so that one peer
  * does not keep the loop to himself.
  * Errors     errno; EAGAIN as for a socket, EPROTO where stream_tls_error has the words.
  */

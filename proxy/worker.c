@@ -215,8 +215,7 @@ static void keep_heap(void)
 #endif
 }
 
-static int worker_init(
-    struct worker *w, const struct worker_socket *sockets, size_t count, const char *sasl_socket)
+static int worker_init(struct worker *w, const struct worker_birth *birth)
 {
 	struct err e;
 	struct timespec now;
@@ -248,14 +247,16 @@ static int worker_init(
 		return -1;
 	}
 	if ((w->relay_login = login_provider_new(w->upstream)) == NULL ||
-	    (w->auths = auths_new(w->base, w->settings, w->relay_login, sasl_socket)) == NULL)
+	    (w->auths = auths_new(w->base, w->settings, w->relay_login, birth->sasl_socket)) ==
+		NULL)
 		return -1;
 	auths_settle(w->auths, AUTH_SETTLE_MS);
 	/* Mail goes on without names. */
 	if (w->settings->timeouts.client_name_s > 0 &&
 	    (w->names = names_new(w->base, w->settings, &e)) == NULL)
 		log_event(LOG_LEVEL_WARN, "client_names", "error", e.text, NULL);
-	return (w->listeners = listeners_new(w, sockets, count)) != NULL ? 0 : -1;
+	return (w->listeners = listeners_new(w, birth->sockets, birth->socket_count)) != NULL ? 0
+											      : -1;
 }
 
 static void event_drop(struct event **e)
@@ -292,18 +293,16 @@ static void worker_clear(struct worker *w)
 		event_base_free(w->base);
 }
 
-int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
-    const char *sasl_socket)
+int worker_run(const struct worker_birth *birth)
 {
-	struct worker w = { .settings = &settings->proxy,
-		.shared = shared,
-		.slot = slot,
-		.generation = atomic_load(&shared->generation),
-		.certificates = tls->certificates,
-		.certificates_seen = atomic_load(&shared->certificates),
-		.tickets = tls->tickets };
-	int rc = worker_init(&w, sockets, count, sasl_socket);
+	struct worker w = { .settings = &birth->settings->proxy,
+		.shared = birth->shared,
+		.slot = birth->slot,
+		.generation = birth->generation,
+		.certificates = birth->certificates,
+		.certificates_seen = birth->certificates_seen,
+		.tickets = birth->tickets };
+	int rc = worker_init(&w, birth);
 
 	if (rc == 0)
 		event_base_dispatch(w.base);

@@ -56,19 +56,24 @@ struct worker_socket {
 	const struct listen_settings *settings;
 };
 
-/* What TLS needs of the time before the fork. */
-struct worker_tls {
+/* What a worker is born with. The numbers are those of the moment before the fork: what changes
+ * while it comes to life is news to it. */
+struct worker_birth {
+	const struct settings *settings;
+	struct shared *shared;
+	int slot;
+	unsigned generation, certificates_seen;
+	const struct worker_socket *sockets;
+	size_t socket_count;
 	struct tls_store *certificates;
 	struct ticket_secret *tickets;
+	const char *sasl_socket; /* of the SASL process; "": there is none */
 };
 
 /* Run until told to stop; the sockets are closed when no more is accepted. Signals: SIGTERM and
  * SIGINT drain within drain_s; SIGUSR1 lets the sessions end by themselves (the next generation has
- * taken over). sasl_socket: of the SASL process, "" where there is none. Returns the exit status.
- */
-int worker_run(const struct settings *settings, struct shared *shared, int slot,
-    const struct worker_socket *sockets, size_t count, const struct worker_tls *tls,
-    const char *sasl_socket);
+ * taken over). Returns the exit status. */
+int worker_run(const struct worker_birth *birth);
 
 /* Around the fork: hold back what a worker is told by signals, until worker_run has its handlers in
  * place. *were: the mask before; may be NULL. */

@@ -36,8 +36,17 @@ const char *log_place(const char *to, bool background);
 bool log_wanted(enum log_level level);
 
 void log_begin(struct log_line *l, enum log_level level, const char *event);
-void log_str(struct log_line *l, const char *key, struct slice value);
-void log_z(struct log_line *l, const char *key, const char *value); /* NULL is written as - */
+/* A value without octets (.p NULL) is written as -. */
+void log_pair(struct log_line *l, struct slice key, struct slice value);
+/* Inline, so that the length of a key that is a literal is known when we are compiled. */
+static inline void log_str(struct log_line *l, const char *key, struct slice value)
+{
+	log_pair(l, slice_z(key), value);
+}
+static inline void log_z(struct log_line *l, const char *key, const char *value)
+{
+	log_str(l, key, slice_z(value));
+}
 void log_int(struct log_line *l, const char *key, int64_t value);
 void log_real(struct log_line *l, const char *key, double value, int decimals);
 void log_end(struct log_line *l);

@@ -148,7 +148,7 @@ static inline bool bytes_add(struct bytes *b, struct slice s)
 {
 	if (!bytes_reserve(b, s.n))
 		return false;
-	if (s.n > 0)
+	if (s.p != NULL)
 		memcpy(b->p + b->n, s.p, s.n);
 	b->n += s.n;
 	b->p[b->n] = '\0';

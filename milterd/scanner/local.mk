@@ -48,7 +48,7 @@ check_virus_SOURCES = tests/unit/check_virus.c tests/unit/unit.h
 check_virus_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
 check_scanner_answer_SOURCES = tests/unit/check_scanner_answer.c tests/unit/unit.h
 check_scanner_answer_LDADD = $(FILTER_LIBS) $(CHECK_LIBS)
-AM_TESTS_ENVIRONMENT = WEIR_SCANNER='$(abs_top_builddir)/weir-scanner'; export WEIR_SCANNER;
+AM_TESTS_ENVIRONMENT += WEIR_SCANNER='$(abs_top_builddir)/weir-scanner'; export WEIR_SCANNER;
 EXTRA_DIST += contrib/demo/signatures/eicar.ndb
 
 if FUZZING

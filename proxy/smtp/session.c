@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "proxy/smtp/auth.h"
+#include "auth.h"
 #include "findings.h"
 #include "identity.h"
 #include "proxy/listen/front.h"
@@ -93,9 +93,9 @@ void session_say(struct session *s, struct slice wire)
 {
 	if (s->gone || s->dead)
 		return;
+	/* Out of memory: a reply that is missing must not shift the others. */
 	if (!bytes_add(stream_output(s->stream), wire))
-		s->closing =
-		    true; /* out of memory: a reply that is missing must not shift the others */
+		s->closing = true;
 	s->owing = true;
 	s->errors += wire.p[0] == '5';
 	if (slice_starts(wire, SLICE("421")) || slice_starts(wire, SLICE("521")))
@@ -112,18 +112,6 @@ void session_reply(struct session *s, const struct smtp_reply *r)
 	s->errors += r->code >= 500;
 	if (r->code == 421 || r->code == 521)
 		s->closing = true;
-}
-
-void session_greeting(struct session *s)
-{
-	if (s->listener->settings->auth_required && auth_banned(s))
-		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
-	else if (aborts_refuse(s))
-		return;
-	else if (!bytes_addf(
-		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
-		s->closing = true;
-	s->owing = true;
 }
 
 void session_bye(struct session *s, struct slice wire)
@@ -264,42 +252,53 @@ static bool may_go_on(const struct session *s)
 	return session_has_input(s) && (in_content(s) || stream_unsent(s->stream) > OUTPUT_MAX);
 }
 
-/* Nothing more can be done now: let the replies go, and see what we wait for. */
-static void settle(struct session *s)
+/* Somebody is asked: replies wait for the answer, but not longer than HOLD_MS, and one question
+ * after the other, each of them quick, hold none for longer. Or the client has to wait (`penalty`).
+ */
+static void hold(struct session *s)
 {
 	struct timeval tv;
 
+	if (!s->penalty &&
+	    (stream_unsent(s->stream) == 0 || event_pending(&s->hold, EV_TIMEOUT, NULL)))
+		return;
+	tv = clock_until(clock_ms() + (s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS));
+	event_add(&s->hold, &tv);
+}
+
+/* The client is to say something. */
+static void await_command(struct session *s)
+{
+	stream_flush(s->stream);
+	if (s->memory > 0)
+		memory_count(s); /* what waited in buffers is gone */
+	if (stream_eof(s->stream) && !may_go_on(s)) {
+		/* He sends no more, but may read still. */
+		s->closing = true;
+		close_down(s);
+	} else if (s->worker->draining && between_transactions(s)) {
+		session_bye(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
+		close_down(s);
+	} else if (!s->waiting) {
+		s->waiting = true;
+		s->since_ms = clock_ms();
+		session_arm_by(s, deadline(s));
+	}
+}
+
+/* Nothing more can be done now: let the replies go, and see what we wait for. */
+static void settle(struct session *s)
+{
 	if (s->dead)
 		return;
-	if (s->gone && !s->busy) {
+	if (s->gone && !s->busy)
 		session_end(s);
-	} else if (s->closing) {
+	else if (s->closing)
 		close_down(s);
-	} else if (s->busy) {
-		/* One question after the other, each of them quick, hold no reply for longer. */
-		if (!s->penalty &&
-		    (stream_unsent(s->stream) == 0 || event_pending(&s->hold, EV_TIMEOUT, NULL)))
-			return;
-		tv = clock_until(
-		    clock_ms() + (s->penalty ? s->settings->timeouts.soft_error_ms : HOLD_MS));
-		event_add(&s->hold, &tv);
-	} else {
-		stream_flush(s->stream);
-		if (s->memory > 0)
-			memory_count(s); /* what waited in buffers is gone */
-		if (stream_eof(s->stream) && !may_go_on(s)) {
-			/* He sends no more, but may read still. */
-			s->closing = true;
-			close_down(s);
-		} else if (s->worker->draining && between_transactions(s)) {
-			session_bye(s, SLICE("421 4.3.2 Shutting down, try again later\r\n"));
-			close_down(s);
-		} else if (!s->waiting) {
-			s->waiting = true;
-			s->since_ms = clock_ms();
-			session_arm_by(s, deadline(s));
-		}
-	}
+	else if (s->busy)
+		hold(s);
+	else
+		await_command(s);
 }
 
 void session_process(struct session *s)
@@ -402,6 +401,18 @@ static const struct stream_events stream_events = {
 
 /* ---- the beginning ------------------------------------------------------------------------ */
 
+void session_greeting(struct session *s)
+{
+	if (s->listener->settings->auth_required && auth_banned(s))
+		session_bye(s, SLICE("421 4.7.0 Too many failed logins, try again later\r\n"));
+	else if (aborts_refuse(s))
+		return;
+	else if (!bytes_addf(
+		     stream_output(s->stream), "220 %s ESMTP Weir\r\n", s->settings->hostname))
+		s->closing = true;
+	s->owing = true;
+}
+
 /* What came before our greeting: nothing, from an honest client (W33). */
 void session_greet(struct session *s)
 {
@@ -459,6 +470,8 @@ void session_start(
 	else if (!starttls_begin(s))
 		session_end(s);
 }
+
+/* ---- the worker stops --------------------------------------------------------------------- */
 
 void session_drain(struct session *s)
 {

@@ -1,9 +1,11 @@
 /*
- * session - one client's SMTP session: what the files of smtp/ share. Order      one command at a
- * time: while a filter or a backend is asked (`busy`), what the client sends waits. Replies are
- * gathered and leave together when nothing more is to be read, or when a question takes long. Life
- * session_end may be called anywhere; the memory goes when the loop comes round (worker_ended), and
- * until then `dead` keeps late answers out. Threads    the worker's loop.
+ * session - one client's SMTP session: what the files of smtp/ share.
+ * Order      one command at a time: while a filter or a backend is asked (`busy`), what the client
+ * sends waits. Replies are gathered and leave together when nothing more is to be read, or when a
+ * question takes long.
+ * Life       session_end may be called anywhere; the memory goes when the loop comes round
+ * (worker_ended), and until then `dead` keeps late answers out.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_SMTP_SESSION_H
 #define PROXY_SMTP_SESSION_H
@@ -21,9 +23,9 @@ enum session_state {
 	SESSION_READY,
 	SESSION_MAIL, /* MAIL was accepted */
 	SESSION_RCPT, /* and at least one recipient */
-	SESSION_DATA, /* 354 was said; the end of the data, or of the last chunk, may have been read
-		       */
-	SESSION_BDAT, /* between two chunks */
+	/* 354 was said; the end of the data, or of the last chunk, may have been read */
+	SESSION_DATA,
+	SESSION_BDAT,  /* between two chunks */
 	SESSION_CHUNK, /* the octets of one are read */
 	SESSION_STATES,
 };
@@ -36,63 +38,87 @@ struct name_query;
 struct bdat;
 
 struct session {
-	TAILQ_ENTRY(session) link;
+	TAILQ_ENTRY(session) link; /* the worker's list */
 	struct worker *worker;
 	const struct proxy_settings *settings;
 	struct listener *listener;
 	struct stream *stream;
-	struct chain *chain; /* NULL before the first HELO, and where there are no filters */
-	struct relay *relay; /* NULL before the first recipient */
+	char id[20];
+
+	/* who the client is (identity.c, command_xclient.c, auth.c) */
 	struct address client;
 	char client_text[ADDRESS_TEXT_MAX];
-	char id[20];
+	bool may_xclient;
 	struct front *front;              /* NULL: nobody in front of us told anything */
 	struct client_name *name;         /* NULL: not known (yet), see name_query */
 	struct name_query *name_query;    /* it is being looked up */
 	void (*named)(struct session *s); /* who waits for it */
-	int bare_newline;                 /* enum bare_newline, as it holds for this client */
-	unsigned findings;                /* bits of enum found */
-	uint64_t bare_newlines;           /* CRs and LFs that stood alone, so far */
-	bool may_xclient;
-	char *helo;
+	struct login *login;              /* NULL before AUTH was said */
+
+	/* what he does wrong (findings.c, bad_input.c, commands.c) */
+	uint64_t bare_newlines; /* CRs and LFs that stood alone, so far */
+	int bare_newline;       /* enum bare_newline, as it holds for this client */
+	unsigned findings;      /* bits of enum found */
+	unsigned errors;        /* replies of 5yz since the last message that went well */
+	unsigned junk;          /* commands that brought no mail nearer, likewise */
+	unsigned beyond;        /* recipients over the limit, likewise */
+
+	/* how far he is */
 	enum session_state state;
-	unsigned offered;             /* enum extension, as EHLO said */
-	struct abilities upstream;    /* of all backends, as they were at the first HELO or EHLO */
-	uint64_t message_max;         /* octets; ours and the backends' limit, from then on */
+	char *helo;
+	struct abilities upstream; /* of all backends, as they were at the first HELO or EHLO */
+	uint64_t message_max;      /* octets; ours and the backends' limit, from then on */
+	unsigned offered;          /* enum extension, as EHLO said */
+	unsigned transactions;     /* begun so far */
+	bool esmtp;                /* EHLO, not HELO */
+	bool secured;              /* the TLS handshake is done */
+
+	/* the filters and the backend */
+	struct chain *chain;          /* NULL before the first HELO, and without filters */
+	struct relay *relay;          /* NULL before the first recipient */
 	struct chain_answer *refusal; /* of a filter at connect or HELO: answers every MAIL */
 	bool refused_at_connect;
-	bool esmtp;          /* EHLO, not HELO */
-	struct login *login; /* auth.c's; NULL before AUTH was said */
-	bool introduced;     /* the filters know of the connection */
-	bool busy, processing, closing, lingering, gone, dead;
-	bool secured;  /* the TLS handshake is done */
-	bool tls_told; /* ... and the filters know of it */
-	bool waiting;  /* for a command, since `since_ms` */
-	bool owing;    /* a reply was given since the last soft error delay */
-	bool penalty;  /* ... which is running */
+	bool introduced; /* the filters know of the connection */
+	bool tls_told;   /* ... and of TLS */
+
+	/* what runs at the moment (session.c) */
+	bool processing; /* session_process is under way */
+	bool busy;       /* somebody is asked, or `penalty` runs: no command until session_done */
+	bool waiting;    /* for a command, since `since_ms` */
+	bool owing;      /* a reply was given since the last soft error delay */
+	bool penalty;    /* ... which is running */
+	bool closing;    /* the last reply was said */
+	bool lingering;  /* ... and written: what still comes is thrown away */
+	bool gone;       /* the client is lost, but his message has left for the backend */
+	bool dead;       /* session_end was called */
 	struct line_reader reader;
-	unsigned errors, junk, transactions, beyond; /* beyond: recipients over the limit */
-	int64_t since_ms;
+
+	/* its time (clock_ms) and memory */
+	struct event timer; /* commands, mail data, the end */
+	struct event hold;  /* replies that wait for one another, and soft error delays */
 	int64_t timer_ms;   /* when the timer runs out */
+	int64_t started_ms; /* when the session began */
+	int64_t since_ms;   /* see `waiting` */
 	int64_t held_ms;    /* since when the filters are behind; 0: they are not */
 	int64_t starved_ms; /* since when it waits for memory; 0: it does not */
-	size_t memory;      /* what was counted of it */
-	int64_t started_ms;
-	struct event timer, hold;
+	size_t memory;      /* octets; what was counted of it (memory.c) */
 
-	/* the transaction */
+	/* the transaction (transaction.c) */
 	struct mail mail;
-	struct intake *intake;
-	struct bdat *bdat; /* a sequence of chunks; NULL outside one */
-	bool utf8, discard;
-	char filter[68]; /* who decided, for the log */
+	struct intake *intake; /* NULL before the mail data */
+	struct bdat *bdat; /* a sequence of chunks, of a refused message too; NULL outside one */
 	int64_t begun_ms;
+	bool utf8;       /* MAIL said SMTPUTF8 */
+	bool discard;    /* a filter did: take it, and throw it away */
+	char filter[68]; /* who decided, for the log */
 };
 
 /* Counted in already (shared_enter); takes fd and front (NULL: nothing was told). */
 void session_start(struct worker *w, struct listener *l, int fd, const struct address *client,
     struct front *front);
+/* Close the connection now, whatever was not said yet. */
 void session_end(struct session *s);
+/* For the worker, after worker_ended: the memory. */
 void session_free(struct session *s);
 /* Between commands and transactions: 421. Else as soon as that is so. */
 void session_drain(struct session *s);
@@ -103,34 +129,43 @@ void session_cut(struct session *s);
 
 /* ---- for smtp/ ---------------------------------------------------------------------------- */
 
+/* The beginning, once the connection can be used: the greeting, or the refusal of a client that did
+ * not wait for it. */
+void session_greet(struct session *s);
+/* 220 with our name, or the refusal of a client who is not welcome; queued. */
+void session_greeting(struct session *s);
+
 /* Queue a reply: whole lines with CR LF. 421 and 521 close (W49); 5yz counts as an error. */
 void session_say(struct session *s, struct slice wire);
 void session_reply(struct session *s, const struct smtp_reply *r);
-/* 220 with our name, or the refusal of a client who is not welcome. */
-void session_greeting(struct session *s);
 /* Say it, then close. */
 void session_bye(struct session *s, struct slice wire);
 /* The command that made the session busy is answered: go on. */
 void session_done(struct session *s);
+/* Something changed: run the commands that lie there as long as none has to wait, and let the
+ * replies go. */
 void session_process(struct session *s);
+/* Has the client sent more than was taken? */
+bool session_has_input(const struct session *s);
+
 /* Run the timer out at `at_ms` (clock_ms). */
 void session_arm(struct session *s, int64_t at_ms);
 /* ... at the latest: where it runs out before, it stays as it is. */
 void session_arm_by(struct session *s, int64_t at_ms);
-bool session_has_input(const struct session *s);
-
-/* The greeting, or the refusal of a client that did not wait for it. */
-void session_greet(struct session *s);
 
 /* starttls.c: TLS, from the start or by STARTTLS (RFC 3207). */
+/* Has it begun? See `secured` for the end of the handshake. */
 bool session_secure(const struct session *s);
+/* Is it in the reply to EHLO? */
 bool starttls_offered(const struct session *s);
 /* Must it come before anything else (W24)? */
 bool starttls_required(const struct session *s);
 /* Wait for the client's handshake. False without memory: the connection cannot be used. */
 bool starttls_begin(struct session *s);
+/* The handshake went well, or did not: `error` says why. */
 void starttls_done(struct session *s);
 void starttls_failed(struct session *s, const char *error);
+/* STARTTLS (RFC 3207 4). */
 void command_starttls(struct session *s, struct slice argument);
 /* The parameter of MAIL (RFC 8689): NULL, or the refusal. */
 const char *starttls_check_requiretls(struct session *s, struct slice value);
@@ -152,27 +187,30 @@ void command_count_junk(struct session *s);
 void offer_greet(struct session *s);
 
 /* filters.c: questions to the chain, and the macros they need. */
+/* Are there filters to be asked? */
 bool session_filtered(const struct session *s);
 /* False when a filter could not be made ready for want of memory. */
 bool filters_open(struct session *s);
+/* What they are told with the connection. */
 void filters_introduce(struct session *s);
 /* Before each HELO: what TLS is, once it is there (W28). */
 void filters_tls(struct session *s);
+/* What they are told with MAIL and with RCPT. */
 void filters_transaction(struct session *s, struct slice domain);
+void filters_recipient(struct session *s, struct slice domain);
 /* What was found so far, for the events to come. */
 void filters_findings(struct session *s);
-void filters_recipient(struct session *s, struct slice domain);
 /* Give the client a filter's refusal. False for CONTINUE and DISCARD: nothing was said. */
 bool filters_refused(struct session *s, const struct chain_answer *a);
 
-/* mail_commands.c */
+/* mail_commands.c: the envelope (RFC 5321 4.1.1.2, 4.1.1.3). */
 void command_mail(struct session *s, struct slice argument);
 void command_rcpt(struct session *s, struct slice argument);
 
-/* command_xclient.c */
+/* command_xclient.c: XCLIENT, from whoever may say who the client is. */
 void command_xclient(struct session *s, struct slice argument);
 
-/* data.c */
+/* data.c: DATA (RFC 5321 4.1.1.4), and for chunks too what follows the last octet. */
 void command_data(struct session *s, struct slice argument);
 /* Take what lies there of the mail data. True when something was done. */
 bool data_input(struct session *s);
@@ -185,10 +223,11 @@ void data_end(struct session *s);
 /* Are the filters behind? Then the client is not read until they have caught up. */
 bool data_filters_behind(struct session *s);
 
-/* bdat.c: chunks, as long as the state is SESSION_CHUNK or SESSION_BDAT. */
+/* bdat.c: BDAT (RFC 3030 2), as long as the state is SESSION_CHUNK or SESSION_BDAT. */
 void command_bdat(struct session *s, struct slice argument);
 /* Take what lies there of a chunk. True when something was done. */
 bool bdat_input(struct session *s);
+/* When the time for the chunk, or for the next command, is over (W56). */
 int64_t bdat_deadline(const struct session *s);
 /* The sequence is over, or broken off. */
 void bdat_forget(struct session *s);
@@ -207,7 +246,7 @@ void memory_look(struct session *s);
 /* He waits no more. */
 void memory_wake(struct session *s);
 
-/* transaction.c */
+/* transaction.c: its end, and what the log says of it. */
 struct verdict_line {
 	const char *action;             /* "accept", "reject", ... */
 	const struct smtp_reply *reply; /* what the client was told; NULL: nothing */
@@ -217,9 +256,7 @@ struct verdict_line {
 /* The final reply of a message that came as far as its data, whoever gave it: afterwards nothing of
  * the transaction is left (W70). */
 void transaction_finish(struct session *s, const struct verdict_line *v, bool aborted);
-/* One log line for a message that came as far as its data. */
-void transaction_log(struct session *s, const struct verdict_line *v);
-/* The log line of a refused MAIL or RCPT. */
+/* The log line of a refused MAIL, RCPT, DATA or first BDAT. */
 void transaction_log_refusal(struct session *s, const char *stage, const char *recipient,
     const char *by, const struct smtp_reply *reply);
 /* Forget the transaction whole (W70). aborted: the filters are in the middle of it. */

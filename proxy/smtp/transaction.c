@@ -51,7 +51,8 @@ static void log_findings(struct log_line *l, const struct session *s)
 	log_z(l, "findings", text);
 }
 
-void transaction_log(struct session *s, const struct verdict_line *v)
+/* One log line for a message that came as far as its data. */
+static void log_message(const struct session *s, const struct verdict_line *v)
 {
 	const char *backend = v->backend != NULL && v->backend[0] != '\0' ? v->backend : NULL;
 	struct log_line l;
@@ -115,7 +116,7 @@ void transaction_finish(struct session *s, const struct verdict_line *v, bool ab
 {
 	struct shared_slot *slot = &s->worker->shared->slots[s->worker->slot];
 
-	transaction_log(s, v);
+	log_message(s, v);
 	if (v->reply->code / 100 == 2) {
 		s->errors = s->junk = s->beyond = 0;
 		atomic_fetch_add_explicit(&slot->messages, 1, memory_order_relaxed);
@@ -136,7 +137,7 @@ void transaction_abort(struct session *s)
 	}
 	aborts_count(s);
 	if (s->intake != NULL)
-		transaction_log(s,
+		log_message(s,
 		    &(struct verdict_line){ .action = data_committed(s) ? "in_doubt" : "abort" });
 	transaction_reset(s, true);
 }

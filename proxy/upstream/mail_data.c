@@ -10,10 +10,16 @@ void mail_data_begin(struct mail_data *d, const struct mail *m, enum mail_data_f
 /* The size stands in front: what follows is exactly that, or the connection is given up. */
 static void announce(struct mail_data *d, struct bytes *out)
 {
+	char line[48];
+	struct buf b = BUF_ON(line);
+
 	if (d->form != MAIL_DATA_CHUNK || d->announced)
 		return;
 	d->announced = true;
-	(void)bytes_addf(out, "BDAT %llu LAST\r\n", (unsigned long long)mail_size(d->mail));
+	buf_add(&b, SLICE("BDAT "));
+	buf_addu(&b, mail_size(d->mail), 1);
+	buf_add(&b, SLICE(" LAST\r\n"));
+	(void)bytes_add(out, buf_slice(&b));
 }
 
 static void add(struct mail_data *d, struct slice octets, struct bytes *out)

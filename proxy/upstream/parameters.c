@@ -60,7 +60,7 @@ unsigned parameters_need(const char *parameters)
 	};
 	unsigned need = 0;
 
-	for (size_t i = 0; i < COUNT(table); i++)
+	for (size_t i = 0; i < COUNT(table) && *parameters != '\0'; i++)
 		if (parameters_have(parameters, table[i].parameter))
 			need |= table[i].extension;
 	return need;

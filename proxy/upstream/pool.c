@@ -2,8 +2,6 @@
 
 #include "pool.h"
 
-#include <stdio.h>
-
 #include "backend.h"
 #include "weir/log.h"
 
@@ -114,6 +112,7 @@ void pool_give(struct backend **at, bool dirty, const char *session)
 	struct backend *b = *at;
 	struct pool_place *place;
 	struct pool *p;
+	struct buf name;
 
 	*at = NULL;
 	if (b == NULL)
@@ -126,7 +125,8 @@ void pool_give(struct backend **at, bool dirty, const char *session)
 	}
 	p = pool_of(b);
 	place->backend = b;
-	(void)snprintf(place->session, sizeof(place->session), "%s", session);
+	name = BUF_ON(place->session);
+	buf_add(&name, slice_z(session));
 	TAILQ_INSERT_HEAD(&p->places, place, link);
 	p->count++;
 	backend_hand_over(b, &events, place);

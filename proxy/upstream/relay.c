@@ -225,11 +225,11 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 /* W112: what the message needs and no server can do is refused, never transcoded. */
 static void refuse_unable(struct relay *r, unsigned lacking)
 {
-	if (lacking & EXTENSION_REQUIRETLS)
-		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");
-	else if (lacking & EXTENSION_SMTPUTF8)
+	bool tls = lacking & EXTENSION_REQUIRETLS;
+
+	if (!tls && (lacking & EXTENSION_SMTPUTF8))
 		refuse(r, 553, "5.6.7", "The mail server does not take SMTPUTF8");
-	else if (lacking & EXTENSION_8BITMIME)
+	else if (!tls && (lacking & EXTENSION_8BITMIME))
 		refuse(r, 554, "5.6.3", "The mail server does not take 8BITMIME");
 	else
 		refuse(r, 550, "5.7.30", "The mail server does not support REQUIRETLS");

@@ -20,7 +20,7 @@ static const struct {
 	{ "{ \"proxy\": { \"timeouts\": { \"command_s\": 0 } } }",
 	    "weir.json:1:41: /proxy/timeouts/command_s: must be 1..86400 s, not 0" },
 	{ "{ \"proxy\": { \"workers\": \"two\" } }",
-	    "weir.json:1:25: /proxy/workers: must be a whole number, not text" },
+	    "weir.json:1:25: /proxy/workers: must be a whole number 0..256, not text" },
 	{ "{ \"proxy\": { \"filters\": [ { \"name\": \"x\" } ] } }",
 	    "weir.json:1:27: /proxy/filters/0: \"socket\" must be given: Where the filter listens: "
 	    "unix:PATH or inet:HOST:PORT." },
@@ -48,6 +48,44 @@ static const struct {
 	{ "{ \"proxy\": { \"dns\": { \"servers\": [ \"dns.test:53\" ] } } }",
 	    "weir.json:1:36: /proxy/dns/servers/0: must be ADDRESS, ADDRESS:PORT or [v6]:PORT, not "
 	    "\"dns.test:53\"" },
+	{ "{ \"proxy\": { \"timeouts\": { \"command_s\": \"5m\" } } }",
+	    "weir.json:1:41: /proxy/timeouts/command_s: must be a whole number 1..86400 s, not "
+	    "text" },
+	{ "{ \"proxy\": { \"stress\": false } }",
+	    "weir.json:1:24: /proxy/stress: must be an object, as { \"percent\": ... }, not true "
+	    "or false" },
+	{ "{ \"proxy\": { \"backends\": { \"servers\": [ \"127.0.0.1:25\" ] } } }",
+	    "weir.json:1:39: /proxy/backends/servers: must be an object, not a list: the keys of "
+	    "\"backends\" are names, as \"default\"" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"tls\": true } ] } }",
+	    "weir.json:1:61: /proxy/listen/0/tls: must be one of off|offer|require|implicit, not "
+	    "true or false" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"tls\": \"offer\" } ] } }",
+	    "weir.json:1:26: /proxy/listen/0/certificates: TLS needs a certificate: give "
+	    "\"certificates\", or \"tls\": \"off\"" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:9\" }, { \"address\": "
+	  "\"127.0.0.1:9\" } ] } }",
+	    "weir.json:1:69: /proxy/listen/1/address: is that of /proxy/listen/0, too" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"auth\": \"dovecot\" } ] "
+	  "} }",
+	    "weir.json:1:62: /proxy/listen/0/auth: must be off, relay, sasl or dovecot:PATH (as "
+	    "dovecot:/run/dovecot/auth-weir), not \"dovecot\"" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"auth\": \"sasl\", "
+	  "\"auth_plaintext\": true } ], \"sasl\": { \"mechanisms\": [ \"plain\" ] } } }",
+	    "weir.json:1:124: /proxy/sasl/mechanisms/0: unknown mechanism \"plain\" (did you mean "
+	    "\"PLAIN\"?)" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"auth\": \"sasl\", "
+	  "\"auth_plaintext\": true } ], \"sasl\": { \"mechanisms\": [ \"EXTERNAL\" ] } } }",
+	    "weir.json:1:124: /proxy/sasl/mechanisms/0: unknown mechanism \"EXTERNAL\": known are "
+	    "PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-1, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, "
+	    "XOAUTH2" },
+	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"127.0.0.1:25\" ], "
+	  "\"identity\": \"XCLIENT\" } } } }",
+	    "weir.json:1:84: /proxy/backends/default/identity: must be one of "
+	    "none|xclient|xforward|proxy, not \"XCLIENT\"" },
+	{ "{ \"proxy\": { \"limits\": { \"errors_soft\": 30 } } }",
+	    "weir.json:1:24: /proxy/limits/errors_hard: is 20, and must not be less than "
+	    "errors_soft (30)" },
 	{ "{ \"proxi\": {} }", "weir.json:1:3: /proxi: unknown section (did you mean \"proxy\"?)" },
 	{ "{ \"log\": { \"level\": \"loud\" } }",
 	    "weir.json:1:21: /log/level: must be one of debug|info|warn|error, not \"loud\"" },
@@ -81,6 +119,54 @@ START_TEST(mistake)
 	ck_assert_int_eq(settings_load(path, &s, &f), -1);
 	ck_assert_uint_ge(f.n, 1);
 	ck_assert_str_eq(f.v[0].text, mistakes[_i].finding);
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
+/* Good files that do not do what was meant: the only finding that each must give. */
+static const struct {
+	const char *text, *finding;
+} doubts[] = {
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"auth\": \"relay\" } ] } "
+	  "}",
+	    "weir.json:1:62: /proxy/listen/0/auth: AUTH is never offered: it needs TLS, and "
+	    "\"tls\" is off here; give \"tls\" and \"certificates\", or \"auth_plaintext\": true" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"xclient\": { \"from\": [ "
+	  "\"192.0.2.0\" ] } } ] } }",
+	    "weir.json:1:77: /proxy/listen/0/xclient/from/0: is a single address: a network has "
+	    "its bits behind it, as in /24" },
+	{ "{ \"proxy\": { \"sasl\": { \"realm\": \"x\" } } }",
+	    "weir.json:1:14: /proxy/sasl: not used: no listener has \"auth\": \"sasl\"" },
+	{ "{ \"proxy\": { \"listen\": [ { \"address\": \"127.0.0.1:0\", \"auth\": \"relay\", "
+	  "\"auth_plaintext\": true } ], \"backends\": { \"default\": { \"servers\": [ "
+	  "\"mail.test:25\" ] } } } }",
+	    "weir.json:1:113: /proxy/backends/default: passwords go to mail.test:25 in the clear: "
+	    "give \"tls\": \"verify\" or \"require\"" },
+	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"192.0.2.25:25\" ], "
+	  "\"tls\": \"verify\" } } } }",
+	    "weir.json:1:54: /proxy/backends/default/servers/0: the certificate must be for the "
+	    "address 192.0.2.25: write the server's name, or give \"tls_name\"" },
+	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"192.0.2.25:25\" ], "
+	  "\"tls_name\": \"mail.test\" } } } }",
+	    "weir.json:1:73: /proxy/backends/default/tls_name: not used: \"tls\" is off" },
+	{ "{ \"proxy\": { \"backends\": { \"default\": { \"servers\": [ \"192.0.2.25:25\" ], "
+	  "\"identity_required\": true } } } }",
+	    "weir.json:1:73: /proxy/backends/default/identity_required: not used: \"identity\" is "
+	    "none" },
+};
+START_TEST(doubt)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs(doubts[_i].text, out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("weir.json", &s, &f), 0);
+	ck_assert_uint_eq(f.n, 1);
+	ck_assert_str_eq(f.v[0].text, doubts[_i].finding);
 	settings_free(&s);
 	findings_free(&f);
 }
@@ -169,6 +255,25 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* A listener's socket lies beside the file, like every other path. */
+START_TEST(relative_listener)
+{
+	struct findings f = { 0 };
+	struct settings s;
+	const struct listen_settings *listen;
+	FILE *out = fopen("weir.json", "w");
+
+	ck_assert_ptr_nonnull(out);
+	fputs("{ \"proxy\": { \"listen\": [ { \"address\": \"unix:smtp.sock\" } ] } }", out);
+	fclose(out);
+	ck_assert_int_eq(settings_load("./weir.json", &s, &f), 0);
+	listen = s.proxy.listen.v;
+	ck_assert_str_eq(listen[0].address.path, "./smtp.sock");
+	settings_free(&s);
+	findings_free(&f);
+}
+END_TEST
+
 /* Two rows of one name would fill two places, and the manual would say both. */
 static void ck_names(const struct conf_table *t)
 {
@@ -214,10 +319,12 @@ int main(void)
 
 	tcase_add_unchecked_fixture(tc, enter, leave);
 	tcase_add_loop_test(tc, mistake, 0, COUNT(mistakes));
+	tcase_add_loop_test(tc, doubt, 0, COUNT(doubts));
 	tcase_add_test(tc, backend_that_nothing_leads_to);
 	tcase_add_test(tc, trust_in_everybody);
 	tcase_add_test(tc, every_mistake_in_one_run);
 	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, relative_listener);
 	tcase_add_test(tc, each_name_once);
 	suite_add_tcase(s, tc);
 	return unit_run(s);

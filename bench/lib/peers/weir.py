@@ -21,6 +21,7 @@ def settings(place, ports):
             "listen": listen,
             "backends": {"default": {"servers": ["127.0.0.1:%d" % place.sink]}},
             "limits": {"sessions": 100000, "sessions_per_client": 100000, "transactions": 999999},
+            "stress": {"percent": 0},
             "control": "unix:%s/proxy.ctl" % place.folder,
             "user": "",
             "workers": len(place.cpus),
