@@ -40,9 +40,10 @@ struct backend {
 	struct pool_place place;
 	unsigned depth;
 	bool dead, lost;
-	bool trouble;   /* of our own, that the owner is yet to be told of */
-	bool clear;     /* this server is asked once more, without TLS */
-	bool was_ready; /* once, with this server */
+	bool trouble;      /* of our own, that the owner is yet to be told of */
+	bool clear;        /* this server is asked once more, without TLS */
+	bool about_client; /* its refusal */
+	bool was_ready;    /* once, with this server */
 };
 
 static void try_next(struct backend *b, const char *error);
@@ -75,9 +76,10 @@ void backend_hand_over(struct backend *b, const struct backend_events *events, v
 		b->due_ms = NEVER; /* the time to rest was the last owner's */
 }
 
+/* A reply that nobody asked for would be taken for that to the next command, and so on. */
 bool backend_at_rest(const struct backend *b)
 {
-	return b->state == READY && !b->lost &&
+	return b->state == READY && !b->lost && stream_input(b->stream).n == 0 &&
 	    (b->count == 0 || (b->count == 1 && b->under_way[0] == BACKEND_RSET));
 }
 
@@ -241,9 +243,18 @@ static bool ready(struct backend *b)
 	return leave(b);
 }
 
+/* Once a server was told of a client, what it answers may be about him: to others it is not down.
+ */
+static bool knows_client(const struct backend *b)
+{
+	return b->opening.said.n > 0 ||
+	    (b->events->introduce != NULL && b->route->settings->identity == IDENTITY_PROXY);
+}
+
 /* This server is of no use: the next one, or the owner of a connection that was kept. */
 static void give_up(struct backend *b, const char *error)
 {
+	b->about_client = knows_client(b);
 	if (b->was_ready)
 		lose(b, BACKEND_CLOSED, error);
 	else
@@ -265,7 +276,10 @@ static bool go_on(struct backend *b, enum opening_step step, const char *error)
 		stream_flush(b->stream);
 		return true;
 	case OPENING_DONE:
-		return ready(b);
+		if (stream_input(b->stream).n == 0)
+			return ready(b);
+		error = "a reply that nobody asked for"; /* as in backend_at_rest */
+		break;
 	case OPENING_SECURES:
 		stream_flush(b->stream); /* a PROXY header stands before it */
 		secure(b);
@@ -482,8 +496,10 @@ static void try_next(struct backend *b, const char *error)
 		b->tried--;
 	} else if (error != NULL) {
 		(void)snprintf(last, sizeof(last), "%s: %s", backend_server(b), error);
-		route_failed(b->route, backend_server_index(b), error);
+		if (!b->about_client)
+			route_failed(b->route, backend_server_index(b), error);
 	}
+	b->about_client = false;
 	dial_cancel(&b->dial);
 	stream_free(&b->stream);
 	opening_clear(&b->opening);

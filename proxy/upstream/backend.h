@@ -61,7 +61,7 @@ enum backend_introduced {
 enum backend_introduced backend_introduce(struct backend *b);
 /* Is it of use to other sessions than the one that had it last? */
 bool backend_for_anybody(const struct backend *b);
-/* Ready for commands, and none is under way but RSET. */
+/* Ready for commands, none is under way but RSET, and nothing was said that is not read. */
 bool backend_at_rest(const struct backend *b);
 /* Is any command under way? */
 bool backend_pending(const struct backend *b);

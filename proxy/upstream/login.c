@@ -132,7 +132,7 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 
 	(void)verb;
 	d->waiting = false;
-	if (reply->code == 235)
+	if (reply->code == 235 && backend_at_rest(d->backend))
 		succeed(d);
 	else if (reply->code != 334)
 		refuse(d, reply);
@@ -156,8 +156,14 @@ static void on_lost(void *arg, enum backend_loss loss, const char *error)
 		fail(d, AUTH_UNAVAILABLE, NULL);
 }
 
+/* The connection is the session's own from the start. */
+static void on_introduce(void *arg, struct introduction *into)
+{
+	relay_introduce(((struct login_dialogue *)arg)->relay, into);
+}
+
 static const struct backend_events backend_events = {
-	.on_ready = on_ready, .on_reply = on_reply, .on_lost = on_lost
+	.on_ready = on_ready, .on_reply = on_reply, .on_lost = on_lost, .introduce = on_introduce
 };
 
 /* ---- the provider ------------------------------------------------------------------------- */

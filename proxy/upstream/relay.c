@@ -499,12 +499,15 @@ static void on_reply(void *arg, enum backend_verb verb, const struct smtp_reply 
 		handlers[verb](r, reply);
 }
 
-static void on_introduce(void *arg, struct introduction *into)
+void relay_introduce(const struct relay *r, struct introduction *into)
 {
-	struct relay *r = arg;
-
 	r->client.introduce(r->client.arg, into);
 	into->ident = r->mail != NULL ? r->mail->id : NULL;
+}
+
+static void on_introduce(void *arg, struct introduction *into)
+{
+	relay_introduce(arg, into);
 }
 
 static const struct backend_events events = {
@@ -517,6 +520,8 @@ static const struct backend_events events = {
 static void give_back(struct relay *r)
 {
 	if (r->own) {
+		if (r->backend != NULL && !backend_at_rest(r->backend))
+			drop(r);
 		send_rset(r);
 		if (r->backend != NULL)
 			backend_flush(r->backend);

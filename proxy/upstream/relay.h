@@ -48,6 +48,8 @@ void relay_rcpt(struct relay *r, const struct mail *m, relay_done_fn *done, void
 void relay_send(struct relay *r, const struct mail *m, relay_done_fn *done, void *arg);
 /* Has the message left, so that it can no longer be taken back? */
 bool relay_committed(const struct relay *r);
+/* What a backend may be told of the session. */
+void relay_introduce(const struct relay *r, struct introduction *into);
 /* From now on all goes over this connection, and over no other. Between transactions. */
 void relay_adopt(struct relay *r, struct backend **b);
 /* Has that been done? */

@@ -35,6 +35,13 @@ def verb(line):
     return line.split()[0].decode().upper()
 
 
+def test_a_reply_too_many_is_no_login(tmp_path):
+    """What waits behind 235 would be taken for the reply to MAIL, and so on."""
+    with Script(EHLO=EHLO, AUTH=YES + b"250 2.0.0 ok\r\n") as b, start(tmp_path, b.address) as p, p.probed().client() as c:
+        c.hello()
+        assert c.ask(b"AUTH PLAIN " + GOOD).startswith(b"454 4.7.0")
+
+
 def test_relay_log_in_and_mail(tmp_path):
     with Script(EHLO=EHLO, AUTH=YES) as b, start(tmp_path, b.address) as p, p.probed().client() as c:
         assert b"AUTH PLAIN LOGIN\r\n" in c.hello() + b"\r\n"

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 import postfixlib
+from authlib import plain
 from proxylib import Proxy, Script
 from sinklib import Sink
 from test_proxy_pool import Gated, deliver, ours, wait_until
@@ -112,6 +113,23 @@ def test_w106_xclient_does_not_mix_with_a_reset(tmp_path):
         backend.gate.set()
         assert client.reply().startswith(b"451")  # this backend refuses other.test, wherever he is told of
         assert not any(b"late@x" in line for line in backend.all_lines())
+
+
+def test_w105_a_client_whom_the_backend_does_not_like(tmp_path):
+    """What a server says once it was told of a client is about him: it is not down for all others."""
+    good = XCLIENT["EHLO"].replace(b"250 ", b"250-DSN\r\n250 ")
+    no = b"421 4.7.0 he comes too often\r\n"
+    for n, (kind, method, more) in enumerate((
+            (Script, "xclient", {"EHLO": [good, good, b"501 5.5.4 a name?\r\n"], "HELO": b"501 5.5.4 a name?\r\n"}),
+            (Script, "xclient", {"EHLO": good, "XCLIENT": no}),
+            (Proxied, "proxy", {"EHLO": good, "CONNECT": [b"220 script\r\n", no]}))):
+        with kind(**{**XCLIENT, **more}) as backend, proxy_to(tmp_path / str(n), backend, method) as proxy:
+            with proxy.client() as client:
+                assert b"DSN" in client.ask(b"EHLO !")
+                client.ask(b"MAIL FROM:<a@x>")
+                assert client.ask(b"RCPT TO:<b@x>").startswith(b"451 4.4.1")
+            with proxy.client() as client:
+                assert b"DSN" in client.hello()
 
 
 def test_xclient_in_two_commands(tmp_path):
@@ -222,6 +240,30 @@ def test_w105_w106_proxy_header_of_a_new_client(tmp_path):
             client.hello()
             assert client.message().startswith(b"250")
         assert [rest[:4] for _, rest in backend.headers[1:]] == [b"\xc0\0\2\7", b"\xc0\0\2\x08"]
+
+
+LOGIN = {"listen": [{"address": "127.0.0.1:0", "auth": "relay", "auth_plaintext": True}]}
+
+
+def test_w105_w106_the_connection_of_a_login(tmp_path):
+    """It is made before the first message, and is the client's as any other."""
+    more = b"250-AUTH PLAIN\r\n250 "
+    for server, method in ((Script, "xclient"), (Proxied, "proxy")):
+        answers = {**XCLIENT, "EHLO": XCLIENT["EHLO"].replace(b"250 ", more), "AUTH": b"235 2.7.0 ok\r\n"}
+        with server(**answers) as backend, Proxy(
+                tmp_path / method, backend.address, backends={"default": {"identity": method, "identity_required": True}},
+                **LOGIN).probed() as proxy, proxy.client() as client:
+            client.hello()
+            assert client.ask(b"AUTH PLAIN " + plain(b"anna", b"secret")).startswith(b"235")
+            assert client.message().startswith(b"250")
+            assert len(ours(backend)) == 1
+            port = client.socket.getsockname()[1]
+            if method == "proxy":
+                kind, rest = backend.headers[1]
+                assert kind == b"\x21\x11" and rest[8:10] == struct.pack("!H", port)
+            else:
+                assert b" PORT=%d " % port in ours(backend)[0][1]
+                assert ours(backend)[0][2] == b"EHLO client.test"
 
 
 def test_weir_behind_weir(tmp_path):

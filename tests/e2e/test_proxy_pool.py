@@ -299,6 +299,32 @@ def test_w112_a_kept_connection_that_cannot_take_the_message(tmp_path):
             assert client.ask(b"NOOP").startswith(b"250")
 
 
+def test_a_reply_too_many_is_not_the_next_transactions(tmp_path):
+    """A backend that answers twice is left: else each reply would be taken for that to the command behind, and the
+    one to RCPT for the word that the next message was taken."""
+    group = b"MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT %d LAST\r\n" % len(CONTENT) + CONTENT
+    for more in (b"250 2.0.0 taken\r\n", b"250 2.0"):
+        answers = {**Script.CHUNKING, "DOT": [b"250 2.0.0 taken\r\n" + more, b"550 5.7.1 no\r\n"]}
+        with Script(**answers) as backend, Proxy(tmp_path / str(len(more)), backend.address).probed() as proxy, \
+                proxy.client() as client:
+            client.hello()
+            client.send(group * 2)
+            replies = client.replies(6)
+            assert [reply[:3] for reply in replies] == [b"250"] * 5 + [b"550"]
+            assert len(ours(backend)) == 2
+
+
+def test_a_reply_too_many_to_the_greeting(tmp_path):
+    """The same before the first command: such a server is none."""
+    group = b"MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT %d LAST\r\n" % len(CONTENT) + CONTENT
+    twice = Script.CHUNKING["EHLO"] + b"250 2.0.0 ok\r\n"
+    with Script(EHLO=[Script.CHUNKING["EHLO"], twice], DOT=b"550 5.7.1 no\r\n") as backend, \
+            Proxy(tmp_path, backend.address).probed() as proxy, proxy.client() as client:
+        client.hello()
+        client.send(group)
+        assert [reply[:3] for reply in client.replies(3)] == [b"250", b"451", b"554"]
+
+
 def test_no_more_wait_than_allowed(tmp_path):
     with Script() as backend, Proxy(tmp_path, backend.address, backends={
             "default": {"keep": {"connections": 2}}}).probed() as proxy:
