@@ -276,7 +276,7 @@ static void bury(struct master *m, pid_t pid, int status)
 		if (m->retired[i] == pid)
 			slot = i;
 	if (slot < 0) {
-		(void)sasl_service_died(m->sasl, pid, status);
+		(void)sasl_service_died(m->sasl, pid, status, m->stopping);
 		return;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || (p != NULL && !m->stopping))

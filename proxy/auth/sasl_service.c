@@ -146,12 +146,16 @@ void sasl_service_start(struct sasl_service *s, const struct proxy_settings *set
 	start(s);
 }
 
-bool sasl_service_died(struct sasl_service *s, pid_t pid, int status)
+bool sasl_service_died(struct sasl_service *s, pid_t pid, int status, bool expected)
 {
 	char text[64];
 
 	if (s == NULL || s->pid != pid)
 		return false;
+	if (expected) {
+		s->pid = 0;
+		return true;
+	}
 	(void)snprintf(text, sizeof(text), "the SASL process died: status %d", status);
 	log_event(LOG_LEVEL_ERROR, "sasl", "error", text, NULL);
 	s->pid = 0;

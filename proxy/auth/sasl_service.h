@@ -23,8 +23,8 @@ struct sasl_service *sasl_service_new(
 /* Fork it; leave_master closes in the child what is the master's. Again, with the settings of then,
  * whenever it dies. */
 void sasl_service_start(struct sasl_service *s, const struct proxy_settings *settings);
-/* A child died: was it this? Then another is started. */
-bool sasl_service_died(struct sasl_service *s, pid_t pid, int status);
+/* A child died: was it this? Then another is started, unless it was expected to end. */
+bool sasl_service_died(struct sasl_service *s, pid_t pid, int status, bool expected);
 /* "@..." for auths_new; "" where s is NULL. */
 const char *sasl_service_socket(const struct sasl_service *s);
 /* Let the process end with the last of its workers. */

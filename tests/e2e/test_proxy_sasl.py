@@ -168,6 +168,23 @@ def test_reload_keeps_dialogues(backend, sasldb, tmp_path):
             time.sleep(0.01)
 
 
+def test_all_told_to_stop(backend, sasldb, tmp_path):
+    """As a service manager does it: the end of the SASL process is no trouble then."""
+    with start(tmp_path, backend, {"sasldb": sasldb}) as p, p.client() as c:
+        c.envelope()
+        sasl = sasl_process(p)
+        p.process.send_signal(signal.SIGTERM)
+        p.wait_for_log("stopping")
+        os.kill(sasl, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while sasl in family(p.process.pid):  # until the master knows
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert c.data().startswith(b"250")
+        assert p.stop() == 0
+        assert "error:" not in p.log
+
+
 # ---- saslauthd -----------------------------------------------------------------------------------
 
 def test_saslauthd(backend, tmp_path):
