@@ -135,6 +135,7 @@ def test_dead_process_is_replaced(backend, sasldb, tmp_path):
     with start(tmp_path, backend, {"sasldb": sasldb}, workers=2) as p, p.client() as c:
         c.hello()
         assert c.ask(b"AUTH LOGIN").startswith(b"334")
+        p.wait_for_log("auth_server .*state=ready", 2)  # both workers know it
         victim = sasl_process(p)
         helpers = family(victim)
         os.kill(victim, signal.SIGKILL)
