@@ -172,6 +172,12 @@ static bool trusted(struct penalties *p, uint64_t narrow, int64_t now_s)
 	    age(unpack(atomic_load_explicit(place, memory_order_relaxed)), now_s) < TRUST_S;
 }
 
+/* Those of whom no address was told are many: they are slowed, but no ban holds for all of them. */
+static bool known(const struct address *client)
+{
+	return client->family != AF_UNSPEC;
+}
+
 static unsigned narrow_limit(struct penalty_limits l, bool trust)
 {
 	return l.failures * (trust ? TRUST_FACTOR : 1);
@@ -183,7 +189,7 @@ bool penalties_banned(
 	uint64_t narrow = narrow_hash(p, client);
 	bool trust;
 
-	if (atomic_load_explicit(&p->failures, memory_order_relaxed) == 0)
+	if (!known(client) || atomic_load_explicit(&p->failures, memory_order_relaxed) == 0)
 		return false;
 	trust = trusted(p, narrow, now_s);
 	return full(p->narrow, narrow, narrow_limit(l, trust), l.ban_s, now_s) ||
@@ -199,6 +205,8 @@ struct penalty penalties_failed(struct penalties *p, const struct address *clien
 	struct penalty result = { 0 };
 	unsigned of_login = 0;
 
+	if (!known(client))
+		l.failures = 0;
 	atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
 	result.failures = add(p->narrow, narrow, l, 1, narrow_limit(l, trust), now_s, &result.ban);
 	(void)add(p->wide, wide_hash(p, client), l, WIDE_FACTOR,
@@ -218,6 +226,8 @@ void penalties_succeeded(struct penalties *p, const struct address *client, int6
 	_Atomic uint64_t *place = find_or_take(p->trusted, narrow, now_s);
 
 	atomic_fetch_add_explicit(&p->logged_in, 1, memory_order_relaxed);
+	if (!known(client))
+		return;
 	atomic_store_explicit(
 	    place, pack((struct place){ .tag = TAG(narrow), .at_s = now_s }), memory_order_relaxed);
 }

@@ -156,6 +156,8 @@ bool shared_join(struct shared *s, int slot, const struct address *client, uint6
 	uint64_t hash = keyed_hash_client(s->key, client), v;
 	_Atomic uint64_t *p;
 
+	if (client->family == AF_UNSPEC)
+		return true; /* those whom nobody named are not one */
 	if (client_sessions(s, hash) >= client_max)
 		return false;
 	if ((p = client_place(&s->slots[slot], hash, true)) == NULL)
@@ -173,7 +175,7 @@ void shared_part(struct shared *s, int slot, const struct address *client)
 	    &s->slots[slot], keyed_hash_client(s->key, client), false);
 	uint64_t v;
 
-	if (p == NULL)
+	if (p == NULL || client->family == AF_UNSPEC)
 		return;
 	v = atomic_load_explicit(p, memory_order_relaxed);
 	atomic_store_explicit(p, (v & COUNT_MASK) <= 1 ? 0 : v - 1, memory_order_relaxed);

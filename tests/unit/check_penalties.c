@@ -149,6 +149,18 @@ START_TEST(zero_never_bans)
 }
 END_TEST
 
+/* Of whom no address was told (XCLIENT's [UNAVAILABLE]): slowed, not banned with all the others. */
+START_TEST(no_address_no_ban)
+{
+	struct address nobody = { .family = AF_UNSPEC };
+
+	for (int i = 0; i < 100; i++)
+		ck_assert(!penalties_failed(p, &nobody, SLICE("anna"), limits, 50).ban);
+	ck_assert(!penalties_banned(p, &nobody, limits, 50));
+	ck_assert_uint_gt(penalties_failed(p, &nobody, SLICE("anna"), limits, 50).failures, 5);
+}
+END_TEST
+
 /* More clients than places: the newest are known, and nothing breaks. */
 START_TEST(table_overflows)
 {
@@ -200,6 +212,7 @@ int main(void)
 	tcase_add_test(tc, logins_slow_only);
 	tcase_add_test(tc, trust_bears_more);
 	tcase_add_test(tc, zero_never_bans);
+	tcase_add_test(tc, no_address_no_ban);
 	tcase_add_test(tc, table_overflows);
 	tcase_add_test(tc, counts_for_all_processes);
 	suite_add_tcase(s, tc);

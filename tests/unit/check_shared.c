@@ -71,6 +71,21 @@ START_TEST(client_known_later)
 }
 END_TEST
 
+/* Those of whom no address was told (XCLIENT's [UNAVAILABLE]) are not one client. */
+START_TEST(clients_without_address)
+{
+	struct shared *s = shared_new(NULL);
+	struct address nobody = { .family = AF_UNSPEC };
+	int x = shared_take_slot(s);
+
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(shared_enter(s, x, &nobody, 4, 1), SHARED_WELCOME);
+	shared_leave(s, x, &nobody);
+	ck_assert_uint_eq(shared_sum(s).sessions, 2);
+	shared_free(&s);
+}
+END_TEST
+
 /* Who has a /64 has 2^64 addresses. */
 START_TEST(ipv6_networks)
 {
@@ -117,6 +132,7 @@ int main(void)
 	tcase_add_test(tc, limits_over_workers);
 	tcase_add_test(tc, client_known_later);
 	tcase_add_test(tc, ipv6_networks);
+	tcase_add_test(tc, clients_without_address);
 	tcase_add_test(tc, many_clients);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
