@@ -404,22 +404,9 @@ static bool login_ready(struct session *s, const struct mechanism *m)
 	return true;
 }
 
-/* Where the client connected to. */
-static struct address server_address(const struct session *s)
-{
-	struct sockaddr_storage ss = { 0 };
-	socklen_t n = sizeof(ss);
-
-	if (s->front != NULL && s->front->server.family != AF_UNSPEC)
-		return s->front->server;
-	if (getsockname(stream_fd(s->stream), (struct sockaddr *)&ss, &n) < 0)
-		return (struct address){ .family = AF_UNSPEC };
-	return address_of((const struct sockaddr *)&ss);
-}
-
 static void start(struct session *s, struct slice response)
 {
-	struct address server = server_address(s);
+	struct address server = identity_server(s);
 	struct auth_request q = { .mechanism = s->login->mechanism,
 		.client = &s->client,
 		.server = &server,

@@ -124,8 +124,7 @@ void identity_macros(struct session *s)
 	front_macros(s);
 }
 
-/* Where the client connected to, as it sees that. */
-static struct address server_address(const struct session *s)
+struct address identity_server(const struct session *s)
 {
 	struct sockaddr_storage ss = { 0 };
 	socklen_t n = sizeof(ss);
@@ -148,7 +147,7 @@ static void introduce(void *session, struct introduction *into)
 		.name_later = s->name != NULL && s->name->resolve == CLIENT_TEMP,
 		.esmtp = s->esmtp,
 		.client = s->client,
-		.server = server_address(s),
+		.server = identity_server(s),
 		.ttl = s->front != NULL && s->front->ttl != UINT64_MAX ? s->front->ttl
 								       : INTRODUCTION_TTL };
 }

@@ -18,6 +18,8 @@ void identity_forget(struct session *s);
 void identity_await(struct session *s, void (*go)(struct session *s));
 /* The verified name, or NULL. */
 const char *identity_name(const struct session *s);
+/* Where the client connected to, as he sees it; AF_UNSPEC: not known. */
+struct address identity_server(const struct session *s);
 /* The session's relay, made where there is none yet: backends may be told through it who the client
  * is. NULL without memory. */
 struct relay *identity_relay(struct session *s);
