@@ -1,9 +1,10 @@
 /*
  * load - an SMTP load generator for bench/: some sessions at once, kept busy or left at rest,
  * plain, after STARTTLS or under implicit TLS (RFC 3207, RFC 8314). It must cost less than what it
- * measures: one thread with epoll, one write per command group, the message ready-made. Every reply
- * is checked; the first one that is not as expected ends the program with its text. Units octets;
- * times in nanoseconds of the monotonic clock unless a name says otherwise. Threads    none.
+ * measures: one thread with epoll, one write per command group, the message ready-made. Every
+ * reply is checked; the first one that is not as expected ends the program with its text. Units
+ * octets; times in nanoseconds of the monotonic clock unless a name says otherwise.
+ * Threads    none.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H

@@ -1,7 +1,8 @@
 /*
  * maildir - store messages in a Maildir: written and synced under tmp, then renamed into new.
  * Errors     0, or -1 with *e that names the folder and the cause; an unfinished message leaves
- * nothing behind once it was aborted. Threads    one at a time.
+ *            nothing behind once it was aborted.
+ * Threads    one at a time.
  */
 #ifndef CLI_MAILDIR_H
 #define CLI_MAILDIR_H

@@ -1,7 +1,8 @@
 /*
  * sink - a small honest SMTP server for demos, tests and benchmarks: what it says 250 to lies in
- * the Maildir, as received. Faults     for tests it misbehaves on demand, at a phase of the
- * session. One process, one event loop; everything hangs from struct sink.
+ * the Maildir, as received.
+ * Faults     for tests it misbehaves on demand, at a phase of the session. One process, one event
+ *            loop; everything hangs from struct sink.
  */
 #ifndef CLI_SINK_H
 #define CLI_SINK_H

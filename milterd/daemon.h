@@ -2,7 +2,7 @@
  * daemon - what all sessions of weir-milterd share: the engine in force, services, counters, and
  * the way to the end.
  * Threads    every function may be called on any thread. The mutex guards the fields below it and
- * is never held across I/O, a scan or a callback.
+ *            is never held across I/O, a scan or a callback.
  */
 #ifndef MILTERD_DAEMON_H
 #define MILTERD_DAEMON_H

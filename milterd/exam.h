@@ -3,12 +3,13 @@
  * The daemon feeds it from libmilter's callbacks, `weir check` from a file; there is no other way
  * to a verdict.
  * Engine     what all exams share: an immutable snapshot of settings and rules, held by reference
- * count, and the services (store, bayes, scanner) that live longer than a snapshot. An exam keeps
- * its engine for its whole life: what the MTA was asked to send was asked for that engine's rules.
- * Recipients the rules of the rcpt stage run for each recipient alone, to refuse him or not; from
- * the data stage on they have run once for all recipients that were not refused, as a list.
+ *            count, and the services (store, bayes, scanner) that live longer than a snapshot. An
+ *            exam keeps its engine for its whole life: what the MTA was asked to send was asked
+ *            for that engine's rules. Recipients the rules of the rcpt stage run for each
+ *            recipient alone, to refuse him or not; from the data stage on they have run once for
+ *            all recipients that were not refused, as a list.
  * Failure    memory or a limit of ours that gives out makes the verdict of that message tempfail;
- * exam_failed says why. Nothing else of the session is touched.
+ *            exam_failed says why. Nothing else of the session is touched.
  * Threads    an exam is used by one thread at a time; an engine by any number.
  */
 #ifndef WEIR_EXAM_H

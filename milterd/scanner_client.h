@@ -3,11 +3,12 @@
  * memfd, a verdict comes back. The scanner itself (milterd/scanner/, an executable of its own,
  * GPL-2.0) is never linked with the daemon.
  * Failure    a worker that dies, lies or passes its time costs the message in hand an error and is
- * replaced; the message is not tried again. A master that dies is restarted, at once the first
- * time, then with growing pauses.
+ *            replaced; the message is not tried again. A master that dies is restarted, at once
+ *            the first time, then with growing pauses.
  * Threads    scanner_scan may run on many threads at once; each waits for a free worker, at most
- * 100 for each worker and at most antivirus.time_ms long. One housekeeping thread adopts new
- * workers and restarts masters, so scanner_start is called after the program has become a daemon.
+ *            100 for each worker and at most antivirus.time_ms long. One housekeeping thread
+ *            adopts new workers and restarts masters, so scanner_start is called after the program
+ *            has become a daemon.
  */
 #ifndef WEIR_SCANNER_CLIENT_H
 #define WEIR_SCANNER_CLIENT_H

@@ -1,7 +1,9 @@
 /*
  * scanner_job - one message through one scanner worker: seal it, send it, wait, judge the answer.
- * Trust      none: an answer counts only with the right length, version, id, status and a printable
- * name. Errors     stand in result->error. Threads    no shared state.
+ * Trust      none: an answer counts only with the right length, version, id, status and a
+ *            printable name.
+ * Errors     stand in result->error.
+ * Threads    no shared state.
  */
 #ifndef WEIR_SCANNER_JOB_H
 #define WEIR_SCANNER_JOB_H

@@ -2,9 +2,11 @@
  * scanner_pool - the state that scans, reloads and the keeper share: masters and their free
  * workers. Private to scanner_client.c, scanner_keeper.c and scanner_pool.c.
  * Keeper     one housekeeping thread alone starts, hears and ends masters (scanner_keeper.c), so a
- * dead worker's replacement is adopted, and a dead master restarted, while no scan is on its way.
- * Locking    `lock` guards all but what says otherwise; it is never held across a blocking call.
- * A worker that was taken belongs to the thread that took it, and keeps its master's socket open.
+ *            dead worker's replacement is adopted, and a dead master restarted, while no scan is
+ *            on its way.
+ * Locking    `lock` guards all but what says otherwise; it is never held across a blocking call. A
+ *            worker that was taken belongs to the thread that took it, and keeps its master's
+ *            socket open.
  */
 #ifndef WEIR_SCANNER_POOL_H
 #define WEIR_SCANNER_POOL_H

@@ -1,8 +1,8 @@
 /*
  * scanner_process - one scanner master as a child process: how it is started, heard and ended.
  * Ownership  a command owns its texts; a process owns its pid, its socket and its scratch folder
- * until process_end. Threads    one at a time, but that process_kill_worker may run beside
- * process_hear.
+ *            until process_end.
+ * Threads    one at a time, but that process_kill_worker may run beside process_hear.
  */
 #ifndef WEIR_SCANNER_PROCESS_H
 #define WEIR_SCANNER_PROCESS_H

@@ -1,11 +1,11 @@
 /*
  * mail - one mail transaction's content as the proxy holds it: envelope, header fields, body.
  * Filters edit it (filter/), the upstream sends it (upstream/).
- * Fields     whole lines as on the wire ("Name: value" CR LF, folds included). Where the proxy adds
- * a Received field of its own, it is fields[0] and `own_received` is true: filters never see it and
- * their indexes count as Postfix has them (the reference: index 0 is above it, 1 below). Ownership
- * everything here is the mail's; mail_free releases it. Errors     false when memory is gone; the
- * mail is unchanged then.
+ * Fields     whole lines as on the wire ("Name: value" CR LF, folds included). Where the proxy
+ *            adds a Received field of its own, it is fields[0] and `own_received` is true: filters
+ *            never see it and their indexes count as Postfix has them (the reference: index 0 is
+ *            above it, 1 below). Ownership everything here is the mail's; mail_free releases it.
+ * Errors     false when memory is gone; the mail is unchanged then.
  */
 #ifndef PROXY_MAIL_H
 #define PROXY_MAIL_H

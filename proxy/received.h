@@ -1,7 +1,7 @@
 /*
  * received - the trace field of this hop (RFC 5321 4.4, RFC 3848, RFC 6531 4.3; W102).
  * Errors     the field is cut to what fits; every octet that could leave the field or its comment
- * becomes '?'.
+ *            becomes '?'.
  */
 #ifndef PROXY_RECEIVED_H
 #define PROXY_RECEIVED_H

@@ -1,7 +1,8 @@
 /*
  * sockets - the listening sockets of the master: for each listen entry one a worker, all on the
  * same port (SO_REUSEPORT), made while the master is still privileged. The master keeps them open:
- * a connection that waits in a dead worker's socket is taken by the worker that comes in its place.
+ * a connection that waits in a dead worker's socket is taken by the worker that comes in its
+ * place.
  * Threads    one at a time.
  */
 #ifndef PROXY_SOCKETS_H

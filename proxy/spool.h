@@ -1,8 +1,9 @@
 /*
  * spool - a body in flight: memory first, then an unlinked file. Append only, read anywhere.
  * Errors     0, or -1 with *e (a full disk is one: the caller answers 452 4.3.1); what was there
- * stays readable. Threads    the worker's loop. Writing to and reading from a local file blocks
- * that loop shortly; nothing is synced, since nothing in a spool was acknowledged to anyone.
+ *            stays readable.
+ * Threads    the worker's loop. Writing to and reading from a local file blocks that loop shortly;
+ *            nothing is synced, since nothing in a spool was acknowledged to anyone.
  */
 #ifndef PROXY_SPOOL_H
 #define PROXY_SPOOL_H

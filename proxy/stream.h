@@ -2,11 +2,12 @@
  * stream - a connected socket with its octets in and out: the bottom of both SMTP sides, plain or
  * under TLS (stream_tls.c), which changes nothing for the owner.
  * Input      lies in place until it is taken, and may be looked at until the next stream_flush or
- * the return to the loop; at most input_max octets wait, then the peer is not read (back-pressure).
+ *            the return to the loop; at most input_max octets wait, then the peer is not read
+ *            (back-pressure).
  * Output     is appended to stream_output() and leaves with stream_flush(), which writes at once
- * and lets only what the socket refuses wait for the loop.
+ *            and lets only what the socket refuses wait for the loop.
  * Callbacks  run from the event loop, never inside a call of ours; stream_free may be called in
- * them.
+ *            them.
  * Threads    one loop.
  */
 #ifndef PROXY_STREAM_H

@@ -2,9 +2,9 @@
  * stream_tls - TLS on a connected socket, for stream.c alone: OpenSSL behind calls that look like
  * recv and send.
  * Memory     OpenSSL's record buffers are there only while they hold something, what the handshake
- * needed goes when it is over.
+ *            needed goes when it is over.
  * Turns      one call takes no more than about TURN_MAX octets from the socket, so that one peer
- * does not keep the loop to himself.
+ *            does not keep the loop to himself.
  * Errors     errno; EAGAIN as for a socket, EPROTO where stream_tls_error has the words.
  */
 #ifndef PROXY_STREAM_TLS_H

@@ -1,7 +1,8 @@
 /*
  * arena - memory that lives as long as one message: taken in small pieces, given back at once.
  * Errors     NULL when the limit is reached or memory is gone; the arena stays usable and `failed`
- * stays set. Threads    one at a time.
+ *            stays set.
+ * Threads    one at a time.
  */
 #ifndef WEIR_ARENA_H
 #define WEIR_ARENA_H

@@ -1,11 +1,13 @@
 /*
  * conf - configuration as tables: one row per setting drives loading, checking, `weir config show`
- * and the manual page. Rows       a name below the table's object ("limits/recipients" goes one
- * object deeper), a type, a place in the C structure, the default as text, the range with its unit,
- * one sentence. Strict     unknown keys (with a suggestion), wrong types and values out of range
- * are findings with line and column; all of a file's are reported in one run. A key that starts
- * with "//" is a comment. Ownership  conf_load allocates texts and arrays inside the structure;
- * conf_free releases them.
+ * and the manual page.
+ * Rows       a name below the table's object ("limits/recipients" goes one object deeper), a type,
+ *            a place in the C structure, the default as text, the range with its unit, one
+ *            sentence.
+ * Strict     unknown keys (with a suggestion), wrong types and values out of range are findings
+ *            with line and column; all of a file's are reported in one run. A key that starts with
+ *            "//" is a comment.
+ * Ownership  conf_load allocates texts and arrays inside the structure; conf_free releases them.
  */
 #ifndef WEIR_CONF_H
 #define WEIR_CONF_H

@@ -1,10 +1,11 @@
 /*
  * control - the control socket of a daemon: one JSON object a line in, one out.
  * Request    {"command": "reload"}; the answer always has "ok" (bool), and "error" (text) or
- * "findings" (list of texts) where it is false. Server     a thread-free handler: the daemon
- * accepts and calls control_serve on the connection. control_thread runs that in a thread of its
- * own, for daemons without an event loop. Limits     a request has at most 64 KiB, a connection at
- * most CONTROL_TIMEOUT_MS; one request a connection.
+ *            "findings" (list of texts) where it is false.
+ * Server     a thread-free handler: the daemon accepts and calls control_serve on the connection.
+ *            control_thread runs that in a thread of its own, for daemons without an event loop.
+ * Limits     a request has at most 64 KiB, a connection at most CONTROL_TIMEOUT_MS; one request a
+ *            connection.
  */
 #ifndef WEIR_CONTROL_H
 #define WEIR_CONTROL_H

@@ -2,8 +2,9 @@
  * err - an error as a value: one sentence that names the thing, the place and the remedy.
  * findings - many of them, for files that report every mistake in one run.
  * Errors     err_set returns -1, so `return err_set(e, ...)` reads well. e may be NULL: then
- * nothing is kept. Ownership  err owns nothing. findings owns its texts; findings_free releases
- * them. Threads    values; one thread at a time.
+ *            nothing is kept.
+ * Ownership  err owns nothing. findings owns its texts; findings_free releases them.
+ * Threads    values; one thread at a time.
  */
 #ifndef WEIR_ERR_H
 #define WEIR_ERR_H

@@ -1,7 +1,9 @@
 /*
  * log - one line an event: an event word, then key=value in the order given (or one JSON object a
- * line). Text       values are cut at 512 octets, quoted where they hold a space, '"' or '=', and
- * control, non-ASCII and quote octets are written as \xHH, so that no peer can forge a line.
+ * line).
+ * Text       values are cut at 512 octets, quoted where they hold a space, '"' or '=', and
+ *            control, non-ASCII and quote octets are written as \xHH, so that no peer can forge a
+ *            line.
  * Threads    any; a line is one write(2). log_open is called before threads start.
  */
 #ifndef WEIR_LOG_H

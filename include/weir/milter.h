@@ -1,13 +1,15 @@
 /*
- * milter - the milter protocol on the wire, the MTA's side: write commands, read replies. Version 6
- * as Sendmail 8.14 and later speak it, down to version 2. Pure: no sockets, no clock.
+ * milter - the milter protocol on the wire, the MTA's side: write commands, read replies. Version
+ * 6 as Sendmail 8.14 and later speak it, down to version 2. Pure: no sockets, no clock.
  * Packets    u32 length (of code and payload), code, payload; integers are big-endian.
  * Writing    the milter_put functions append whole packets to a struct bytes. What could break a
- * filter's parser (NUL inside a text, a payload past 65535 octets) is mended or cut here. False
- * when memory is gone; the bytes hold no half packet then. Reading    milter_read takes packets off
- * the front of what arrived, milter_reply_parse checks one whole. Errors     -1 with *e; the
- * connection is of no use afterwards (the protocol cannot be resynchronised). Ownership  slices
- * point into what was read.
+ *            filter's parser (NUL inside a text, a payload past 65535 octets) is mended or cut
+ *            here. False when memory is gone; the bytes hold no half packet then.
+ * Reading    milter_read takes packets off the front of what arrived, milter_reply_parse checks
+ *            one whole.
+ * Errors     -1 with *e; the connection is of no use afterwards (the protocol cannot be
+ *            resynchronised).
+ * Ownership  slices point into what was read.
  */
 #ifndef WEIR_MILTER_H
 #define WEIR_MILTER_H

@@ -1,7 +1,8 @@
 /*
  * net - addresses, networks and endpoints as values.
  * Text       addresses as in RFC 4291 and RFC 1123 ("192.0.2.1", "2001:db8::1"); a v4-mapped IPv6
- * address is kept as IPv4. Endpoints: "unix:PATH", "inet:HOST:PORT", "HOST:PORT", "[v6]:PORT".
+ *            address is kept as IPv4. Endpoints: "unix:PATH", "inet:HOST:PORT", "HOST:PORT",
+ *            "[v6]:PORT".
  * Errors     0, or -1 with *e set and the output untouched.
  */
 #ifndef WEIR_NET_H

@@ -1,7 +1,8 @@
 /*
  * settings - weir.json as structures. The tables stand in lib/settings_*.c; every program checks
- * all sections. Ownership  settings_free releases what settings_load filled. A loaded structure is
- * never changed.
+ * all sections.
+ * Ownership  settings_free releases what settings_load filled. A loaded structure is never
+ *            changed.
  */
 #ifndef WEIR_SETTINGS_H
 #define WEIR_SETTINGS_H

@@ -1,10 +1,10 @@
 /*
- * slice, buf, bytes - text that carries its length.
- * slice      borrowed octets; never freed, may hold NUL. A slice lives as long as what it points
- * into. buf        bounded octets in storage of the caller's; appending past the end sets `cut`,
- * never overflows. bytes      owned octets on the heap that grow up to a limit of their own;
- * appending past the limit, or without memory, sets `failed` and keeps what was held. Threads
- * values without shared state: any thread, one at a time.
+ * slice, buf, bytes - text that carries its length. slice      borrowed octets; never freed, may
+ * hold NUL. A slice lives as long as what it points into. buf        bounded octets in storage of
+ * the caller's; appending past the end sets `cut`, never overflows. bytes      owned octets on the
+ * heap that grow up to a limit of their own; appending past the limit, or without memory, sets
+ * `failed` and keeps what was held. Threads values without shared state: any thread, one at a
+ * time.
  */
 #ifndef WEIR_SLICE_H
 #define WEIR_SLICE_H

@@ -1,6 +1,6 @@
 /*
- * smtp_reply - one SMTP reply as a value: parse it, build it, write it (RFC 5321 4.2, RFC 2034, RFC
- * 3463).
+ * smtp_reply - one SMTP reply as a value: parse it, build it, write it (RFC 5321 4.2, RFC 2034,
+ * RFC 3463).
  * Units      text is octets without CRLF, several lines joined by '\n', printable ASCII or UTF-8
  *            only: a tab becomes a space, any other octet '?'; what is too long is cut between
  *            characters.

@@ -1,7 +1,8 @@
 /*
- * smtp_syntax - what stands behind an SMTP verb: paths, ESMTP parameters, domains, xtext (RFC
- * 5321 4.1.2, 4.1.3; RFC 3461 4; RFC 6531 3.3). Errors     0, or -1 with *e set and the output
- * untouched. Ownership  slices point into the line that was parsed.
+ * smtp_syntax - what stands behind an SMTP verb: paths, ESMTP parameters, domains, xtext (RFC 5321
+ * 4.1.2, 4.1.3; RFC 3461 4; RFC 6531 3.3).
+ * Errors     0, or -1 with *e set and the output untouched.
+ * Ownership  slices point into the line that was parsed.
  */
 #ifndef WEIR_SMTP_SYNTAX_H
 #define WEIR_SMTP_SYNTAX_H

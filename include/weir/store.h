@@ -6,11 +6,11 @@
  *            never blocked.
  * Writing    one writer at a time, over all processes; a transaction is applied whole or not at
  *            all, also under kill -9. After an error the only way on is store_end.
- * Errors     0, or -1 with *e that names the path, the cause and the remedy (a full store names the
- *            setting).
+ * Errors     0, or -1 with *e that names the path, the cause and the remedy (a full store names
+ *            the setting).
  * Threads    a store is shared by threads and processes, but a process opens a folder once. A
- *            reading transaction may move between threads, a writing one belongs to its thread.
- *            A thread has one transaction at a time.
+ *            reading transaction may move between threads, a writing one belongs to its thread. A
+ *            thread has one transaction at a time.
  */
 #ifndef WEIR_STORE_H
 #define WEIR_STORE_H

@@ -1,9 +1,12 @@
 /*
  * facts - what is known of a message: a catalogue of names, and values that are computed when a
- * rule asks. Catalogue  one table of rows for each provider; the manual, the JSON Schema and the
- * rule loader's checks come from it. Three      a fact is known, or unknown (its provider is
- * absent, failed, or it does not apply). A list that is empty is known. Ownership  values live in
- * the arena of the exam that computed them; a value is never changed after it was given out.
+ * rule asks.
+ * Catalogue  one table of rows for each provider; the manual, the JSON Schema and the rule
+ *            loader's checks come from it.
+ * Three      a fact is known, or unknown (its provider is absent, failed, or it does not apply). A
+ *            list that is empty is known.
+ * Ownership  values live in the arena of the exam that computed them; a value is never changed
+ *            after it was given out.
  */
 #ifndef WEIR_FACTS_H
 #define WEIR_FACTS_H

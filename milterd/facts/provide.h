@@ -1,5 +1,6 @@
 /*
- * provide - what the providers of facts share: building values in the arena of the message in hand.
+ * provide - what the providers of facts share: building values in the arena of the message in
+ * hand.
  * Errors     without memory a value is unknown, and the arena's failed flag tells the exam.
  */
 #ifndef MILTERD_FACTS_PROVIDE_H

@@ -1,11 +1,9 @@
 /*
  * model - what learning keeps in the store, and the score of a message by it: shared by bayes.c,
- * which asks, and learn.c, which teaches. Spaces
- *   "tok"   hash of a token (8 octets, big endian, so that ascending hashes are ascending keys)
- *           -> messages of ham and of spam that held it (2 x 4 octets)
- *   "msg"   id of a message -> what was learnt of it: learn.c's record
- *   "sum"   "totals" -> struct totals
- * Numbers in values are little endian.
+ * which asks, and learn.c, which teaches. Spaces "tok"   hash of a token (8 octets, big endian, so
+ * that ascending hashes are ascending keys) -> messages of ham and of spam that held it (2 x 4
+ * octets) "msg"   id of a message -> what was learnt of it: learn.c's record "sum"   "totals" ->
+ * struct totals Numbers in values are little endian.
  */
 #ifndef LEARN_MODEL_H
 #define LEARN_MODEL_H

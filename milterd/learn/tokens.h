@@ -1,5 +1,6 @@
 /*
- * tokens - text to hashed words: a collector that many texts are poured into, and a set at the end.
+ * tokens - text to hashed words: a collector that many texts are poured into, and a set at the
+ * end.
  * Words      ASCII, Latin-1 letters and Cyrillic are compared without case; scripts that put no
  *            spaces between words give pairs of characters.
  * Bounds     FEATURES_MAX tokens; what comes behind is not seen. No text is ever copied.

@@ -2,16 +2,17 @@
  * message - one mail message as data: header fields, MIME parts, text, URLs, attachments,
  * anomalies.
  * Growth     header fields and body octets are added as they arrive, from a milter or from a file,
- *            then message_parse looks once; the same message gives the same structure whichever way
- *            it came.
+ *            then message_parse looks once; the same message gives the same structure whichever
+ *            way it came.
  * Canonical  raw is what a backend would see: "Name:value" lines and body with CR LF line ends;
- *            blanks before a colon are not kept (a milter never shows them). A line without a colon
- *            in a file's header section begins the body, as it does for Postfix and Sendmail.
+ *            blanks before a colon are not kept (a milter never shows them). A line without a
+ *            colon in a file's header section begins the body, as it does for Postfix and
+ *            Sendmail.
  * Limits     64 levels, 1 000 parts, 1 MB of header, `max` octets in all; what lies behind a limit
  *            is counted and named by an anomaly, never silently dropped.
  * Ownership  everything hangs from the message's arena and buffers; message_free releases it.
- *            Slices in the structures point there and may hold NUL. Those of header fields are good
- *            once the last field was added.
+ *            Slices in the structures point there and may hold NUL. Those of header fields are
+ *            good once the last field was added.
  * Threads    one at a time.
  */
 #ifndef WEIR_MESSAGE_H

@@ -1,7 +1,7 @@
 /*
  * list - things that a value can be one of: texts, domains, networks, numbers, patterns.
  * Cost       texts and domains are looked up in a hash table, networks by binary search in sorted
- * ranges; patterns one after the other.
+ *            ranges; patterns one after the other.
  * Case       ASCII case is ignored everywhere but in regexes.
  * Sharing    immutable once sealed: any thread.
  */

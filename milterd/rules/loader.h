@@ -1,8 +1,8 @@
 /*
  * loader - what the files that load the parts of a rule set share: where we are in the JSON, how a
  * mistake is told, tables of keys, tables of the set that grow.
- * Errors     everything returns 0, or -1 after a finding was added; callers go on with what is left
- * so that one run finds every mistake.
+ * Errors     everything returns 0, or -1 after a finding was added; callers go on with what is
+ *            left so that one run finds every mistake.
  */
 #ifndef WEIR_RULES_LOADER_H
 #define WEIR_RULES_LOADER_H

@@ -1,10 +1,11 @@
 /*
  * pattern - regular expressions over hostile text: compiled once, looked for at most once in each
  * text, never for long.
- * Engine     PCRE2 with JIT, UTF-8 that tolerates broken octets, Unicode classes; a set is the seam
- * behind which another engine can look for all patterns of it in one pass.
+ * Engine     PCRE2 with JIT, UTF-8 that tolerates broken octets, Unicode classes; a set is the
+ *            seam behind which another engine can look for all patterns of it in one pass.
  * Limits     backtracking, depth and memory of one match, and processor time over long texts. A
- * pattern that reaches one gives up: that is no match and no miss, and a line in the log.
+ *            pattern that reaches one gives up: that is no match and no miss, and a line in the
+ *            log.
  * Sharing    a set is immutable once all patterns are added: any thread. A scan is one message's.
  */
 #ifndef WEIR_PATTERN_H

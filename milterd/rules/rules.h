@@ -2,13 +2,13 @@
  * rules - a rule set: loaded strictly from a folder of JSON files, evaluated as a pure function of
  * facts.
  * Layers     the folder's *.json files are merged in name order by JSON Merge Patch (RFC 7396);
- * every finding still names the file, line and column that the value came from.
+ *            every finding still names the file, line and column that the value came from.
  * Stages     a rule runs at the earliest stage at which all facts that it reads (itself, in its
- * reply, and through rules and groups it refers to) are known; the loader derives it.
+ *            reply, and through rules and groups it refers to) are known; the loader derives it.
  * Logic      three-valued (Kleene): a condition over an unknown fact is unknown, and so is its
- * `not`; a rule fires only where its condition is true.
+ *            `not`; a rule fires only where its condition is true.
  * Sharing    a loaded set is immutable and may be used by any number of threads; evaluations are
- * per message.
+ *            per message.
  * Errors     ruleset_load reports every error of every file in one run.
  */
 #ifndef WEIR_RULES_H

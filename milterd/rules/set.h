@@ -1,9 +1,9 @@
 /*
  * set - a loaded rule set from the inside: what the loader fills, and evaluation reads.
  * Numbers    rules, groups, facts and nodes are told by their index, so that the whole is a few
- * flat tables. Node 0 is none.
+ *            flat tables. Node 0 is none.
  * Ownership  everything hangs from the set: texts and tables in its arena, conditions' sources in
- * its merged JSON, lists and patterns in theirs.
+ *            its merged JSON, lists and patterns in theirs.
  */
 #ifndef WEIR_RULES_SET_H
 #define WEIR_RULES_SET_H

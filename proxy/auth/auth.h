@@ -1,9 +1,10 @@
 /*
  * auth - who checks a login, as one worker sees it: one interface, whoever answers.
  * Dialogue   auth_start asks; each answer is one call of an event, from the loop, never inside a
- * call of ours: a challenge (then auth_respond, or auth_cancel), or the outcome, after which the
- * dialogue is gone. auth_cancel silences it at any time. What the mechanism says travels as base64
- * and is not looked into. Threads    the worker's loop.
+ *            call of ours: a challenge (then auth_respond, or auth_cancel), or the outcome, after
+ *            which the dialogue is gone. auth_cancel silences it at any time. What the mechanism
+ *            says travels as base64 and is not looked into.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_AUTH_AUTH_H
 #define PROXY_AUTH_AUTH_H

@@ -1,8 +1,8 @@
 /*
  * auth_server - client of a Dovecot authentication server over its Unix socket: Dovecot's own, or
  * our SASL process. One connection for all dialogues of a worker; when it is lost they fail as
- * AUTH_UNAVAILABLE, and it is made again after 0.1 s, 0.2 s .. 12.8 s. Threads    the worker's
- * loop.
+ * AUTH_UNAVAILABLE, and it is made again after 0.1 s, 0.2 s .. 12.8 s.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_AUTH_AUTH_SERVER_H
 #define PROXY_AUTH_AUTH_SERVER_H

@@ -1,7 +1,8 @@
 /*
  * base64 - as RFC 4648 4 writes it and RFC 4954 4 wants it: with its padding, and without a single
- * octet more. Errors     decoding: false, with into as far as it came; what it holds then means
- * nothing. Threads    any: no state.
+ * octet more.
+ * Errors     decoding: false, with into as far as it came; what it holds then means nothing.
+ * Threads    any: no state.
  */
 #ifndef PROXY_AUTH_BASE64_H
 #define PROXY_AUTH_BASE64_H

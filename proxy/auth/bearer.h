@@ -1,7 +1,9 @@
 /*
  * bearer - what a client says in OAUTHBEARER (RFC 7628 3.1) and XOAUTH2 (Google's forerunner of
- * it): an access token, and perhaps for whom. Errors     0, or -1 with *e set and the output
- * untouched. Ownership  slices point into the text that was parsed. Threads    any.
+ * it): an access token, and perhaps for whom.
+ * Errors     0, or -1 with *e set and the output untouched.
+ * Ownership  slices point into the text that was parsed.
+ * Threads    any.
  */
 #ifndef PROXY_AUTH_BEARER_H
 #define PROXY_AUTH_BEARER_H

@@ -1,7 +1,9 @@
 /*
  * cyrus - Cyrus SASL's side of a login: mechanisms of its plugins over sasldb, PLAIN's password by
  * saslauthd where that is configured. It blocks: only processes that check logins (sasl_helper.h)
- * may call it. Ownership  *out of a step is libsasl's, until the next call. Threads    one.
+ * may call it.
+ * Ownership  *out of a step is libsasl's, until the next call.
+ * Threads    one.
  */
 #ifndef PROXY_AUTH_CYRUS_H
 #define PROXY_AUTH_CYRUS_H

@@ -1,8 +1,12 @@
 /*
  * dovecot - lines of the Dovecot authentication protocol, version 1: what client and server say to
- * one another. Lines      fields are parted by tabs and end with LF, which is taken off before.
- * Values of "name=value" fields are escaped: ^A 0, ^A 1, ^A t, ^A r, ^A n stand for NUL, ^A, tab,
- * CR, LF. Errors     0, or -1 with *e. Ownership    slices point into the line. Threads    any.
+ * one another.
+ * Lines      fields are parted by tabs and end with LF, which is taken off before. Values of
+ *            "name=value" fields are escaped: ^A 0, ^A 1, ^A t, ^A r, ^A n stand for NUL, ^A, tab,
+ *            CR, LF.
+ * Errors     0, or -1 with *e.
+ * Ownership  slices point into the line.
+ * Threads    any.
  */
 #ifndef PROXY_AUTH_DOVECOT_H
 #define PROXY_AUTH_DOVECOT_H

@@ -1,7 +1,8 @@
 /*
- * mechanism - the SASL mechanisms that we know: names, and who it is that logs in by them.
- * Left out are those that would vouch for us instead of the client (EXTERNAL), for nobody
- * (ANONYMOUS), or for a channel that ends here (the -PLUS ones). Threads    any: no state.
+ * mechanism - the SASL mechanisms that we know: names, and who it is that logs in by them. Left
+ * out are those that would vouch for us instead of the client (EXTERNAL), for nobody (ANONYMOUS),
+ * or for a channel that ends here (the -PLUS ones).
+ * Threads    any: no state.
  */
 #ifndef PROXY_AUTH_MECHANISM_H
 #define PROXY_AUTH_MECHANISM_H

@@ -1,11 +1,13 @@
 /*
  * sasl_pool - the helpers of the SASL process, and the logins that they check.
  * Kinds      a login of one step (a password, a token), which may take long, runs on any helper of
- * POOL_CHECKS that has nothing to do. One of several steps stays with a helper of POOL_DIALOGUES,
- * which may have many of them, for its steps are quick; a client that takes his time occupies
- * nothing but memory. Bounds     as many helpers as sasl/processes says, and TASKS_MAX logins; one
- * more fails as temporary, and so does whatever a helper was busy with that died, or was ended for
- * taking too long. Threads    one loop.
+ *            POOL_CHECKS that has nothing to do. One of several steps stays with a helper of
+ *            POOL_DIALOGUES, which may have many of them, for its steps are quick; a client that
+ *            takes his time occupies nothing but memory.
+ * Bounds     as many helpers as sasl/processes says, and TASKS_MAX logins; one more fails as
+ *            temporary, and so does whatever a helper was busy with that died, or was ended for
+ *            taking too long.
+ * Threads    one loop.
  */
 #ifndef PROXY_AUTH_SASL_POOL_H
 #define PROXY_AUTH_SASL_POOL_H

@@ -1,8 +1,10 @@
 /*
  * sasl_service - the master's hold on the SASL process: its socket, its start, its end and its
- * successor. Socket     an abstract one with a name that the kernel chose: it needs no folder,
- * nobody can take it before us, and it stays when the process is replaced. The process lets in our
- * own user only. Threads    the master's loop.
+ * successor.
+ * Socket     an abstract one with a name that the kernel chose: it needs no folder, nobody can
+ *            take it before us, and it stays when the process is replaced. The process lets in our
+ *            own user only.
+ * Threads    the master's loop.
  */
 #ifndef PROXY_AUTH_SASL_SERVICE_H
 #define PROXY_AUTH_SASL_SERVICE_H

@@ -1,6 +1,7 @@
 /*
- * admin - the control socket inside an event loop: the protocol of weir/control.h without a thread.
- * A request has at most 64 KiB and a connection CONTROL_TIMEOUT_MS. Threads    the loop's.
+ * admin - the control socket inside an event loop: the protocol of weir/control.h without a
+ * thread. A request has at most 64 KiB and a connection CONTROL_TIMEOUT_MS.
+ * Threads    the loop's.
  */
 #ifndef PROXY_CONTROL_ADMIN_H
 #define PROXY_CONTROL_ADMIN_H

@@ -1,12 +1,14 @@
 /*
- * decay - sums that fade, over all workers: what a client did amiss of late. A table of
- * atomics in shared memory, of a fixed size: (kind, client) -> a level. Units    a level is kept as
- * the moment at which it will have faded to nothing (in microseconds), so fading costs no work, and
- * a place whose moment is past is free. now_ms is the monotonic clock's, the same for all
- * processes. Bounds   when every place for a newcomer is taken, the one that fades first makes way:
- * a flood of small sums cannot push out a large one. Two whose 64-bit hashes are the same would
- * share a sum. Threads    any process, without locks; a rare race while a place changes hands may
- * lose an event, or count one for the newcomer.
+ * decay - sums that fade, over all workers: what a client did amiss of late. A table of atomics in
+ * shared memory, of a fixed size: (kind, client) -> a level.
+ * Units      a level is kept as the moment at which it will have faded to nothing (in
+ *            microseconds), so fading costs no work, and a place whose moment is past is free.
+ *            now_ms is the monotonic clock's, the same for all processes.
+ * Bounds     when every place for a newcomer is taken, the one that fades first makes way: a flood
+ *            of small sums cannot push out a large one. Two whose 64-bit hashes are the same would
+ *            share a sum.
+ * Threads    any process, without locks; a rare race while a place changes hands may lose an
+ *            event, or count one for the newcomer.
  */
 #ifndef PROXY_CONTROL_DECAY_H
 #define PROXY_CONTROL_DECAY_H

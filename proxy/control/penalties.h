@@ -1,14 +1,17 @@
 /*
- * penalties - failed logins, counted for all workers together: by client and by login, in tables of
- * atomics in shared memory. Counting   a failure adds one; a count sinks by `failures` in
- * `forget_s`. Clients are counted twice: narrow, by IPv4 address and IPv6 /64 (what one customer
- * has), and wide, by IPv4 /24 and IPv6 /48 (what one attacker rents), where WIDE_FACTOR times as
- * many are borne, so that one mistyped password costs no neighbour anything. Logins are counted to
- * answer failures more slowly, never to refuse: else whoever guesses at a login could lock its
- * owner out. Trust      a narrow client that logged in within TRUST_S bears TRUST_FACTOR times as
- * many failures, and no wide ban concerns it. Bounds     each table has PENALTY_PLACES places;
- * where a place is wanted and none is free, the lowest count in reach gives way. Threads    any
- * process, without locks.
+ * penalties - failed logins, counted for all workers together: by client and by login, in tables
+ * of atomics in shared memory.
+ * Counting   a failure adds one; a count sinks by `failures` in `forget_s`. Clients are counted
+ *            twice: narrow, by IPv4 address and IPv6 /64 (what one customer has), and wide, by
+ *            IPv4 /24 and IPv6 /48 (what one attacker rents), where WIDE_FACTOR times as many are
+ *            borne, so that one mistyped password costs no neighbour anything. Logins are counted
+ *            to answer failures more slowly, never to refuse: else whoever guesses at a login
+ *            could lock its owner out.
+ * Trust      a narrow client that logged in within TRUST_S bears TRUST_FACTOR times as many
+ *            failures, and no wide ban concerns it.
+ * Bounds     each table has PENALTY_PLACES places; where a place is wanted and none is free, the
+ *            lowest count in reach gives way.
+ * Threads    any process, without locks.
  */
 #ifndef PROXY_CONTROL_PENALTIES_H
 #define PROXY_CONTROL_PENALTIES_H

@@ -1,7 +1,8 @@
 /*
  * pressure - how full a worker is: its sessions against the limit of all workers and against its
  * own descriptors (stress), and the memory of messages in flight, its own and all workers'. It
- * decides nothing about a session but says which limits hold now. Threads    the worker's loop.
+ * decides nothing about a session but says which limits hold now.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_CONTROL_PRESSURE_H
 #define PROXY_CONTROL_PRESSURE_H

@@ -1,9 +1,10 @@
 /*
- * shared - what the processes of one weir-proxy know together: a table of atomics in shared memory.
- * Each worker writes its own slot only, and others read it; so a dead worker's counts are given
- * back by clearing its slot, and no count is ever taken twice. Clients (IPv4 addresses,
- * and IPv6 /64s) are counted by a keyed 40-bit hash in a bounded table; when the place for a client
- * is full he is not counted. Threads    any process, without locks.
+ * shared - what the processes of one weir-proxy know together: a table of atomics in shared
+ * memory. Each worker writes its own slot only, and others read it; so a dead worker's counts are
+ * given back by clearing its slot, and no count is ever taken twice. Clients (IPv4 addresses, and
+ * IPv6 /64s) are counted by a keyed 40-bit hash in a bounded table; when the place for a client is
+ * full he is not counted.
+ * Threads    any process, without locks.
  */
 #ifndef PROXY_CONTROL_SHARED_H
 #define PROXY_CONTROL_SHARED_H

@@ -1,15 +1,18 @@
 /*
  * chain - the filters of one SMTP session, asked in order (the MTA side of the milter protocol).
  * Asking     each event is started and answered once through its done function, from the event
- * loop, never inside the starting call; chain_abort and chain_free mean silence. One question at a
- * time. Content    header and body go to the first filter while they arrive (chain_header,
- * chain_body: no answer; a filter's early verdict is kept); chain_end asks for the verdict, applies
- * each filter's edits to the mail all or not at all, and takes the edited mail to the next filter.
+ *            loop, never inside the starting call; chain_abort and chain_free mean silence. One
+ *            question at a time.
+ * Content    header and body go to the first filter while they arrive (chain_header, chain_body:
+ *            no answer; a filter's early verdict is kept); chain_end asks for the verdict, applies
+ *            each filter's edits to the mail all or not at all, and takes the edited mail to the
+ *            next filter.
  * Failure    a filter that cannot be reached, hangs, closes or breaks the protocol gives what its
- * on_failure says, to every question until the transaction ends; it is tried again at the next
- * MAIL. A failure at CONNECT, HELO or between transactions refuses nothing by itself: MAIL tries
- * again first. Refusals    one at CONNECT or HELO is the answer to every later question of the
- * session. Threads    the worker's loop.
+ *            on_failure says, to every question until the transaction ends; it is tried again at
+ *            the next MAIL. A failure at CONNECT, HELO or between transactions refuses nothing by
+ *            itself: MAIL tries again first.
+ * Refusals   one at CONNECT or HELO is the answer to every later question of the session.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_FILTER_CHAIN_H
 #define PROXY_FILTER_CHAIN_H

@@ -1,10 +1,10 @@
 /*
  * connection - the milter connection to one filter: connect, negotiate, packets in and out, clock.
- * Asynchronous    callbacks run from the event loop only, never inside a call; after
- * filter_connection_free none does. A callback may free the connection.
+ * Asynchronous  callbacks run from the event loop only, never inside a call; after
+ *            filter_connection_free none does. A callback may free the connection.
  * Replies    one question at a time. Octets that come while no reply is owed are a breach of the
- * protocol (the next event would take a reply too many for its own), save PROGRESS.
- * Clock    every packet starts the inactivity limit again, the total limit is never moved.
+ *            protocol (the next event would take a reply too many for its own), save PROGRESS.
+ * Clock      every packet starts the inactivity limit again, the total limit is never moved.
  * Failure    on_failed runs once; the connection is only fit to be freed then.
  */
 #ifndef PROXY_FILTER_CONNECTION_H

@@ -1,7 +1,8 @@
 /*
  * content - what of a message one filter has still to be told: header fields, end of header, body
  * in chunks. The body comes from the mail's spool (the whole message is there), or is handed in as
- * it arrives. Errors    -1 with *e: the spool could not be read, or no memory.
+ * it arrives.
+ * Errors     -1 with *e: the spool could not be read, or no memory.
  */
 #ifndef PROXY_FILTER_CONTENT_H
 #define PROXY_FILTER_CONTENT_H

@@ -1,14 +1,15 @@
 /*
  * edits - what one filter wants changed, kept until its final reply, then applied all or not at
  * all, as Postfix would (the semantics of its cleanup server).
- * Header fields    ADDHEADER appends. INSHEADER counts from 0 over the whole header section, own
- * Received included (0: above it, 1: below; where the proxy adds none, as if one stood there).
- * CHGHEADER counts from 1 among the fields of that name that filters see (0 is 1), at once anew
- * after each deletion; what is not there is appended, or for an empty value left alone. A value's
- * lines that do not begin with white space get some: no filter starts a field by accident.
- * Body    REPLBODY packets without another edit between them are the new body.
- * Errors    edits_add: -1 when the filter asks for what cannot be done. edits_apply: -1 when the
- * machine cannot (memory, a full disk); the mail is as it was.
+ * Header fields  ADDHEADER appends. INSHEADER counts from 0 over the whole header section, own
+ *            Received included (0: above it, 1: below; where the proxy adds none, as if one stood
+ *            there). CHGHEADER counts from 1 among the fields of that name that filters see (0 is
+ *            1), at once anew after each deletion; what is not there is appended, or for an empty
+ *            value left alone. A value's lines that do not begin with white space get some: no
+ *            filter starts a field by accident.
+ * Body       REPLBODY packets without another edit between them are the new body.
+ * Errors     edits_add: -1 when the filter asks for what cannot be done. edits_apply: -1 when the
+ *            machine cannot (memory, a full disk); the mail is as it was.
  */
 #ifndef PROXY_FILTER_EDITS_H
 #define PROXY_FILTER_EDITS_H

@@ -2,11 +2,11 @@
  * filter_session - the conversation with one filter over one SMTP session: which event may be sent
  * when (libmilter drops what comes out of order without a word), who waits for what, and what each
  * reply means at its stage.
- * Asking    filter_session_ask says at once that the answer is there, or calls `answered` later,
- * from the event loop. One question at a time.
- * Life      the connection is made at the first question. A filter that fails gives what its
- * on_failure says for the rest of the transaction; at the next MAIL it is connected again and told
- * CONNECT and HELO anew.
+ * Asking     filter_session_ask says at once that the answer is there, or calls `answered` later,
+ *            from the event loop. One question at a time.
+ * Life       the connection is made at the first question. A filter that fails gives what its
+ *            on_failure says for the rest of the transaction; at the next MAIL it is connected
+ *            again and told CONNECT and HELO anew.
  */
 #ifndef PROXY_FILTER_FILTER_SESSION_H
 #define PROXY_FILTER_FILTER_SESSION_H

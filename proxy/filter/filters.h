@@ -1,8 +1,8 @@
 /*
  * filters - a worker's view of the configured filters: where they are and whether they are well.
- * Health    after FILTER_FAILURES attempts in a row that came to no negotiated connection, no
- * attempt is made for FILTER_REST_MS: each session's on_failure applies at once. Threads    the
- * worker's loop.
+ * Health     after FILTER_FAILURES attempts in a row that came to no negotiated connection, no
+ *            attempt is made for FILTER_REST_MS: each session's on_failure applies at once.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_FILTER_FILTERS_H
 #define PROXY_FILTER_FILTERS_H

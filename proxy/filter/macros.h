@@ -1,6 +1,8 @@
 /*
  * macros - what filters may know about the session beside the events: names and values, and which
- * of them go with which event. Ownership    values are copied. Errors    false without memory.
+ * of them go with which event.
+ * Ownership  values are copied.
+ * Errors     false without memory.
  */
 #ifndef PROXY_FILTER_MACROS_H
 #define PROXY_FILTER_MACROS_H

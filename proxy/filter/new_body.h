@@ -1,8 +1,8 @@
 /*
  * new_body - the body that a filter sends in place of the old one: pieces cut anywhere, line ends
  * of any kind, into a spool of lines that end with CR LF.
- * Errors    -1 with *e: the filter sends too much. What the machine cannot do (memory, a full disk)
- * is kept until new_body_take.
+ * Errors     -1 with *e: the filter sends too much. What the machine cannot do (memory, a full
+ *            disk) is kept until new_body_take.
  */
 #ifndef PROXY_FILTER_NEW_BODY_H
 #define PROXY_FILTER_NEW_BODY_H

@@ -1,13 +1,16 @@
 /*
  * client_name - the name of a client's address, believed only where the name leads back to the
  * address (forward-confirmed reverse DNS).
- * Looking up  PTR, then A or AAAA; each address once at a time, however many ask. Who asks is
- * answered within client_name_s seconds of the first question; a later answer of the name servers
- * is kept for the next. Loopback addresses are "localhost" without a question. Keeping    what was
- * found for as long as it says, at most an hour; that there is none five minutes; a failure half a
- * minute. After three failures in a row nobody waits for half a minute: a dead name server slows
- * the first clients only. Memory     at most NAMES_MAX addresses; NAMES_ASKING_MAX of them are
- * asked for at once, and beyond that the answer is a failure. Threads    the worker's loop.
+ * Looking up PTR, then A or AAAA; each address once at a time, however many ask. Who asks is
+ *            answered within client_name_s seconds of the first question; a later answer of the
+ *            name servers is kept for the next. Loopback addresses are "localhost" without a
+ *            question.
+ * Keeping    what was found for as long as it says, at most an hour; that there is none five
+ *            minutes; a failure half a minute. After three failures in a row nobody waits for half
+ *            a minute: a dead name server slows the first clients only.
+ * Memory     at most NAMES_MAX addresses; NAMES_ASKING_MAX of them are asked for at once, and
+ *            beyond that the answer is a failure.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_LISTEN_CLIENT_NAME_H
 #define PROXY_LISTEN_CLIENT_NAME_H

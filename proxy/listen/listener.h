@@ -1,6 +1,7 @@
 /*
- * listener - the sockets of a worker: accept, count in, start sessions. When descriptors run out it
- * rests shortly and goes on. Threads    the worker's loop.
+ * listener - the sockets of a worker: accept, count in, start sessions. When descriptors run out
+ * it rests shortly and goes on.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_LISTEN_LISTENER_H
 #define PROXY_LISTEN_LISTENER_H

@@ -2,9 +2,10 @@
  * proxy_header - the header of the PROXY protocol, version 1 (a line) and 2 (binary), that a load
  * balancer sends ahead of a connection that it passes on (HAProxy's proxy-protocol.txt; W108).
  * Parsing    a pure function of the octets so far: call it again with more until it is done. It
- * never asks for more than PROXY_HEADER_MAX octets, and says that it is no header at the first
- * octet that cannot be one. TLVs that are not known are skipped; a checksum is checked where it is
- * given. Ownership  texts point into the octets that were parsed.
+ *            never asks for more than PROXY_HEADER_MAX octets, and says that it is no header at
+ *            the first octet that cannot be one. TLVs that are not known are skipped; a checksum
+ *            is checked where it is given.
+ * Ownership  texts point into the octets that were parsed.
  */
 #ifndef PROXY_LISTEN_PROXY_HEADER_H
 #define PROXY_LISTEN_PROXY_HEADER_H

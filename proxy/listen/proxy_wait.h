@@ -1,8 +1,8 @@
 /*
  * proxy_wait - connections from load balancers whose PROXY header is not there yet (W108). Nothing
  * is sent to them. Octets behind the header stay in the socket: whatever comes next, the greeting
- * or a TLS handshake, finds it as if the client had connected directly. Threads    the worker's
- * loop.
+ * or a TLS handshake, finds it as if the client had connected directly.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_LISTEN_PROXY_WAIT_H
 #define PROXY_LISTEN_PROXY_WAIT_H

@@ -1,7 +1,7 @@
 /*
- * auth - AUTH on the server side (RFC 4954): the command, its dialogue, who has logged in, and what
- * failures cost. Who checks is the listener's provider (proxy/auth/auth.h). Threads    the worker's
- * loop.
+ * auth - AUTH on the server side (RFC 4954): the command, its dialogue, who has logged in, and
+ * what failures cost. Who checks is the listener's provider (proxy/auth/auth.h).
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_SMTP_AUTH_H
 #define PROXY_SMTP_AUTH_H

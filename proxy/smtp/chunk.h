@@ -1,7 +1,7 @@
 /*
  * chunk - the framing of BDAT (RFC 3030 2): what a command announces, and which octets behind it
- * are the chunk's. Pure counting: no octet is looked at. Threads    any, one at a time for each
- * value.
+ * are the chunk's. Pure counting: no octet is looked at.
+ * Threads    any, one at a time for each value.
  */
 #ifndef PROXY_SMTP_CHUNK_H
 #define PROXY_SMTP_CHUNK_H

@@ -1,6 +1,7 @@
 /*
  * identity - who the client is: his address, what holds for it, his name, and what somebody in
- * front of us told of him. Threads    the worker's loop.
+ * front of us told of him.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_SMTP_IDENTITY_H
 #define PROXY_SMTP_IDENTITY_H

@@ -1,8 +1,8 @@
 /*
  * intake - the mail data of one transaction on its way in: decoded, split into header section and
  * body, counted, and passed to the filters and the spool. Once it is refused, for whatever reason,
- * the rest is read and thrown away, and the refusal is the answer to the dot. Memory     the header
- * section is bounded by limits.header_bytes; the rest is the spool's.
+ * the rest is read and thrown away, and the refusal is the answer to the dot.
+ * Memory     the header section is bounded by limits.header_bytes; the rest is the spool's.
  */
 #ifndef PROXY_SMTP_INTAKE_H
 #define PROXY_SMTP_INTAKE_H

@@ -1,10 +1,10 @@
 /*
  * session - one client's SMTP session: what the files of smtp/ share.
  * Order      one command at a time: while a filter or a backend is asked (`busy`), what the client
- * sends waits. Replies are gathered and leave together when nothing more is to be read, or when a
- * question takes long.
+ *            sends waits. Replies are gathered and leave together when nothing more is to be read,
+ *            or when a question takes long.
  * Life       session_end may be called anywhere; the memory goes when the loop comes round
- * (worker_ended), and until then `dead` keeps late answers out.
+ *            (worker_ended), and until then `dead` keeps late answers out.
  * Threads    the worker's loop.
  */
 #ifndef PROXY_SMTP_SESSION_H

@@ -1,5 +1,6 @@
 /*
- * client - TLS towards the servers of one backend: what is verified, and sessions that are resumed.
+ * client - TLS towards the servers of one backend: what is verified, and sessions that are
+ * resumed.
  * Ownership  tls_client_free after the last SSL of it.
  * Threads    the worker's loop.
  */

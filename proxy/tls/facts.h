@@ -1,6 +1,7 @@
 /*
  * facts - what a TLS session is, for filters, the Received field and the log.
- * Ownership  texts point into the SSL or to constants, but for those that are written into buffers.
+ * Ownership  texts point into the SSL or to constants, but for those that are written into
+ *            buffers.
  */
 #ifndef PROXY_TLS_FACTS_H
 #define PROXY_TLS_FACTS_H

@@ -1,8 +1,8 @@
 /*
  * identity - a certificate with its chain and private key, as loaded from PEM files.
  * Errors     0, or -1 with *e: the file and what is wrong with it.
- * Ownership  OpenSSL counts what is in it: tls_identity_clear gives our part back, and a context or
- * handshake that uses it keeps it.
+ * Ownership  OpenSSL counts what is in it: tls_identity_clear gives our part back, and a context
+ *            or handshake that uses it keeps it.
  * Threads    one process each; after a fork each process has its own.
  */
 #ifndef PROXY_TLS_IDENTITY_H

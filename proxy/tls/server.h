@@ -1,10 +1,10 @@
 /*
- * server - the TLS context of one listener: policy, certificates chosen by the name that the client
- * asks for, session tickets of its own, client certificates where they are asked for.
+ * server - the TLS context of one listener: policy, certificates chosen by the name that the
+ * client asks for, session tickets of its own, client certificates where they are asked for.
  * Choice     all certificates whose names cover the asked one, the first of each kind of key; the
- * handshake takes the one that the client can verify. Without a name, or with one that none
- * covers, the first certificate, and the first of other kinds for the same name. A client of SMTP
- * that asks for a name we do not have is not turned away (RFC 7672 3.2).
+ *            handshake takes the one that the client can verify. Without a name, or with one that
+ *            none covers, the first certificate, and the first of other kinds for the same name. A
+ *            client of SMTP that asks for a name we do not have is not turned away (RFC 7672 3.2).
  * Ownership  the context keeps what it needs of the identities.
  */
 #ifndef PROXY_TLS_SERVER_H

@@ -1,10 +1,10 @@
 /*
  * tickets - the keys of session tickets, so that a session can be resumed at any worker of the
  * listener that it was made at, and at no other listener (W29).
- * Keys       come from a secret that the master draws once and all workers inherit; each listener's
- * from that and its label. The secret goes on by itself every TICKET_EPOCH_S: each is a hash of the
- * one before, which is wiped, so that who learns it cannot read what was said before. Processes
- * agree by the clock and need not talk.
+ * Keys       come from a secret that the master draws once and all workers inherit; each
+ *            listener's from that and its label. The secret goes on by itself every
+ *            TICKET_EPOCH_S: each is a hash of the one before, which is wiped, so that who learns
+ *            it cannot read what was said before. Processes agree by the clock and need not talk.
  * Life       a ticket is good for the epoch it was made in and the next.
  */
 #ifndef PROXY_TLS_TICKETS_H

@@ -1,11 +1,12 @@
 /*
  * backend - one connection to a backend server, as an SMTP client: dial, greeting, EHLO, commands,
- * mail data. Opening    the servers of a route are tried in order until one greets us; on_ready
- * tells. Commands   are queued with backend_command, leave with backend_flush, and are answered in
- * order through on_reply. Several may be under way where the backend lists PIPELINING. Loss       a
- * connection that closes, hangs or talks nonsense tells on_lost once; the owner then calls
- * backend_close. Callbacks  from the event loop only; backend_close and backend_quit may be called
- * in them.
+ * mail data.
+ * Opening    the servers of a route are tried in order until one greets us; on_ready tells.
+ * Commands   are queued with backend_command, leave with backend_flush, and are answered in order
+ *            through on_reply. Several may be under way where the backend lists PIPELINING.
+ * Loss       a connection that closes, hangs or talks nonsense tells on_lost once; the owner then
+ *            calls backend_close.
+ * Callbacks  from the event loop only; backend_close and backend_quit may be called in them.
  */
 #ifndef PROXY_UPSTREAM_BACKEND_H
 #define PROXY_UPSTREAM_BACKEND_H

@@ -1,7 +1,7 @@
 /*
  * envelope - the commands of a transaction as a backend is to have them: queued, not flushed. Only
- * parameters and attributes that the backend has listed are sent (W105, W111). Threads    the
- * worker's loop.
+ * parameters and attributes that the backend has listed are sent (W105, W111).
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_ENVELOPE_H
 #define PROXY_UPSTREAM_ENVELOPE_H

@@ -1,11 +1,12 @@
 /*
  * introduction - what a backend is told of the client for whom we speak, by one of three methods:
  * XCLIENT    the session is the client's from then on (Postfix's XCLIENT_README, Dovecot;
- * W105-W107). XFORWARD   the next transaction is logged as the client's (Postfix's
- * XFORWARD_README). PROXY      the connection begins with a binary header (HAProxy's
- * proxy-protocol.txt, version 2). Values of the first two are xtext; what is not known is
- * [UNAVAILABLE]; only attributes that the backend's EHLO names are sent, in commands of at most 512
- * octets. Threads    any: pure functions.
+ *            W105-W107).
+ * XFORWARD   the next transaction is logged as the client's (Postfix's XFORWARD_README).
+ * PROXY      the connection begins with a binary header (HAProxy's proxy-protocol.txt, version 2).
+ *            Values of the first two are xtext; what is not known is [UNAVAILABLE]; only
+ *            attributes that the backend's EHLO names are sent, in commands of at most 512 octets.
+ * Threads    any: pure functions.
  */
 #ifndef PROXY_UPSTREAM_INTRODUCTION_H
 #define PROXY_UPSTREAM_INTRODUCTION_H

@@ -1,7 +1,8 @@
 /*
  * login - "auth": "relay": the backend checks a client's login. Each dialogue has a backend
  * connection of its own; when the backend says yes, that connection becomes the session's
- * (relay_adopt), for it is he who is logged in there. Threads    the worker's loop.
+ * (relay_adopt), for it is he who is logged in there.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_LOGIN_H
 #define PROXY_UPSTREAM_LOGIN_H

@@ -1,10 +1,11 @@
 /*
  * mail_data - a mail's content on its way to a backend: its header fields, the empty line, its
- * body, piece after piece, in one of two forms. DATA       with transparency (RFC 5321 4.5.2), its
- * last line completed, the dot behind it. BDAT       as one chunk, which is the last (RFC 3030):
- * the content as it is, octet for octet, behind the command that tells its size. Ownership  the
- * mail and its spool stay the caller's, and unchanged until all is out. Threads    the worker's
- * loop.
+ * body, piece after piece, in one of two forms.
+ * DATA       with transparency (RFC 5321 4.5.2), its last line completed, the dot behind it.
+ * BDAT       as one chunk, which is the last (RFC 3030): the content as it is, octet for octet,
+ *            behind the command that tells its size.
+ * Ownership  the mail and its spool stay the caller's, and unchanged until all is out.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_MAIL_DATA_H
 #define PROXY_UPSTREAM_MAIL_DATA_H

@@ -1,7 +1,8 @@
 /*
  * opening - what is said on a connection to a backend before it is ready for mail: greeting, EHLO
  * or HELO, STARTTLS and EHLO again (W25, W26), XCLIENT and EHLO again (W105, W106). It knows lines
- * and replies; backend.c has the connection. Threads    the worker's loop.
+ * and replies; backend.c has the connection.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_OPENING_H
 #define PROXY_UPSTREAM_OPENING_H

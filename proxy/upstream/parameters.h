@@ -1,7 +1,8 @@
 /*
  * parameters - the ESMTP parameters of a transaction on their way to a backend: only what it lists
- * the extension of is sent (W111), and nothing is invented (W115). Text       "SIZE=100
- * BODY=8BITMIME", one blank between them, as the server side made it. Threads    any.
+ * the extension of is sent (W111), and nothing is invented (W115).
+ * Text       "SIZE=100 BODY=8BITMIME", one blank between them, as the server side made it.
+ * Threads    any.
  */
 #ifndef PROXY_UPSTREAM_PARAMETERS_H
 #define PROXY_UPSTREAM_PARAMETERS_H

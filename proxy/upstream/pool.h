@@ -1,9 +1,10 @@
 /*
  * pool - backend connections that outlive the session they were made for. A transaction takes one
- * and gives it back; the next transaction of any session takes it again. Bounds       of the
- * backend's settings: so many wait in each worker and for each server, for so long, and each
- * carries so many messages. One that is closed, or that talks unasked, while it waits is dropped at
- * once. Threads      the worker's loop.
+ * and gives it back; the next transaction of any session takes it again.
+ * Bounds     of the backend's settings: so many wait in each worker and for each server, for so
+ *            long, and each carries so many messages. One that is closed, or that talks unasked,
+ *            while it waits is dropped at once.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_POOL_H
 #define PROXY_UPSTREAM_POOL_H

@@ -1,6 +1,7 @@
 /*
  * queue_id - the id under which a backend has the message, as its reply to the mail data tells it:
- * with it in our log one search follows a message through both. Threads    any.
+ * with it in our log one search follows a message through both.
+ * Threads    any.
  */
 #ifndef PROXY_UPSTREAM_QUEUE_ID_H
 #define PROXY_UPSTREAM_QUEUE_ID_H

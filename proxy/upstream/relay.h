@@ -1,13 +1,15 @@
 /*
  * relay - one client transaction on its way to a backend, phase by phase: the failure map W76,
- * W80-W94 lives here. Order      relay_rcpt for each recipient, then relay_send. The backend
- * connection is taken from the pool, or made, at the first recipient; MAIL goes out with it. It is
- * given back in relay_reset, after which the next transaction may begin. Replay     a connection
- * that is lost before the mail data, or an envelope that a filter edited, makes the whole envelope
- * go out again (once, and out of the client's sight). Answer     exactly one call of done for each
- * relay_rcpt and relay_send, from the event loop, never inside that call; none after relay_reset or
- * relay_free. Login      a connection on which the client himself has logged in is the session's
- * own: it is kept for all its transactions, and nothing takes its place when it is lost.
+ * W80-W94 lives here.
+ * Order      relay_rcpt for each recipient, then relay_send. The backend connection is taken from
+ *            the pool, or made, at the first recipient; MAIL goes out with it. It is given back in
+ *            relay_reset, after which the next transaction may begin.
+ * Replay     a connection that is lost before the mail data, or an envelope that a filter edited,
+ *            makes the whole envelope go out again (once, and out of the client's sight).
+ * Answer     exactly one call of done for each relay_rcpt and relay_send, from the event loop,
+ *            never inside that call; none after relay_reset or relay_free.
+ * Login      a connection on which the client himself has logged in is the session's own: it is
+ *            kept for all its transactions, and nothing takes its place when it is lost.
  */
 #ifndef PROXY_UPSTREAM_RELAY_H
 #define PROXY_UPSTREAM_RELAY_H

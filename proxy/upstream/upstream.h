@@ -1,6 +1,7 @@
 /*
  * upstream - where mail goes, as one worker sees it: the configured backends, the health of their
- * servers, and what the last EHLO of each told of its abilities. Threads    the worker's loop.
+ * servers, and what the last EHLO of each told of its abilities.
+ * Threads    the worker's loop.
  */
 #ifndef PROXY_UPSTREAM_UPSTREAM_H
 #define PROXY_UPSTREAM_UPSTREAM_H

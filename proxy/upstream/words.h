@@ -1,6 +1,7 @@
 /*
  * words - what the client hears of what a backend said: its own words where they are for him, ours
- * where they are not (W76, W93, W100, W101). Threads    any.
+ * where they are not (W76, W93, W100, W101).
+ * Threads    any.
  */
 #ifndef PROXY_UPSTREAM_WORDS_H
 #define PROXY_UPSTREAM_WORDS_H
