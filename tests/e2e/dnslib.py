@@ -20,9 +20,12 @@ def encoded(name):
 class NameServer:
     """table: a name in lower case, or an address for its reverse name, to a name (PTR), a list of
     addresses, SERVFAIL, or None for silence. What does not stand there is NXDOMAIN. `asked` holds
-    the names that were asked for."""
+    the names that were asked for. held: nobody is answered before release()."""
 
-    def __init__(self, table):
+    def __init__(self, table, held=False):
+        self.free = threading.Event()
+        if not held:
+            self.release()
         self.table = {self._key(k): v for k, v in table.items()}
         self.asked = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -34,7 +37,11 @@ class NameServer:
         return self
 
     def __exit__(self, *exception):
+        self.release()
         self.socket.close()
+
+    def release(self):
+        self.free.set()
 
     @staticmethod
     def _key(name):
@@ -48,6 +55,7 @@ class NameServer:
             try:
                 question, peer = self.socket.recvfrom(4096)
                 answer = self._answer(question)
+                self.free.wait()
                 if answer is not None:
                     self.socket.sendto(answer, peer)
             except OSError:

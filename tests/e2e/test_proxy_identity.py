@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import time
 import pytest
 
 from authlib import AuthScript, plain
-from dnslib import SERVFAIL, NameServer
+from dnslib import SERVFAIL, NameServer, reverse
 from fakemilter import Filter
 from milterdlib import Milterd
 from proxylib import Certificate, Proxy, tls_context
@@ -201,7 +202,7 @@ def test_w108_absent_header_times_out(proxy):
                 break
             time.sleep(0.05)
         assert client.reply() == b""
-    assert 0.9 < time.monotonic() - begun < 5
+    assert time.monotonic() - begun > 0.9
     proxy.wait_for_log("proxy_header peer=127.0.0.2 error=\"no header in time")
 
 
@@ -730,34 +731,40 @@ def test_name_is_asked_for_once(naming, name_server):
     assert name_server.asked.count("77.2.0.192.in-addr.arpa") == 1
 
 
+def test_name_is_not_awaited_for_the_greeting(sink, filter_, tmp_path):
+    """It comes although the name would be waited for longer than this client waits."""
+    with NameServer({}, held=True) as silent, \
+            named(tmp_path, sink, silent.address, filter_, seconds=60) as proxy, \
+            balanced(proxy, header_for("192.0.2.1")) as client:
+        assert client.banner.startswith(b"220")
+
+
 def test_name_server_that_is_silent(sink, filter_, tmp_path):
-    """The greeting is not delayed, the wait is bounded, and after some failures nobody waits."""
-    with NameServer({f"192.0.2.{n}": None for n in range(256)}) as silent, \
+    """The wait is bounded, and after three failures nobody is asked, or waited for."""
+    clients = [f"192.0.2.{n}" for n in range(6)]
+    with NameServer({}, held=True) as silent, \
             named(tmp_path, sink, silent.address, filter_, seconds=1) as proxy:
-        waits = []
-        for n in range(6):
-            begun = time.monotonic()
-            with balanced(proxy, header_for(f"192.0.2.{n}")) as client:
-                assert client.banner.startswith(b"220")
-                assert time.monotonic() - begun < 0.5
+        for address in clients:
+            with balanced(proxy, header_for(address)) as client:
                 assert client.hello().startswith(b"250")
-                waits.append(time.monotonic() - begun)
             assert filter_.macros("C")["{client_resolve}"] == "TEMP"
-        assert max(waits) < 3 and sorted(waits)[2] < 0.5, waits
+    assert set(silent.asked) <= {reverse(address) for address in clients[:3]}
 
 
 def test_name_is_awaited_for_the_received_field(sink, tmp_path):
     """Without filters HELO does not wait, DATA does."""
-    with NameServer({"192.0.2.1": None}) as silent, \
-            named(tmp_path, sink, silent.address, seconds=1) as proxy:
-        with balanced(proxy, header_for("192.0.2.1")) as client:
-            begun = time.monotonic()
-            client.envelope()
-            assert time.monotonic() - begun < 0.7
-            assert client.ask(b"DATA").startswith(b"354")
-            assert 0.5 < time.monotonic() - begun < 4
-            client.send(b".\r\n")
-            assert client.reply().startswith(b"250")
+    table = {"192.0.2.1": "good.test", "good.test": ["192.0.2.1"]}
+    with NameServer(table, held=True) as server, \
+            named(tmp_path, sink, server.address, seconds=60) as proxy, \
+            balanced(proxy, header_for("192.0.2.1")) as client:
+        client.envelope()
+        client.send(b"DATA\r\n")
+        assert select.select([client.socket], [], [], 0.2)[0] == []
+        server.release()
+        assert client.reply().startswith(b"354")
+        client.send(b".\r\n")
+        assert client.reply().startswith(b"250")
+        assert b"(good.test [192.0.2.1])" in sink.messages()[-1].content
 
 
 def test_client_leaves_while_his_name_is_looked_up(sink, filter_, tmp_path):
