@@ -244,6 +244,10 @@ EXTRA_DIST += \
 	tests/e2e/test_proxy_identity.py \
 	tests/e2e/test_proxy_smuggling.py \
 	tests/e2e/test_proxy_limits.py \
+	tests/fuzz/corpus/queue_id/exchange \
+	tests/fuzz/corpus/queue_id/exim \
+	tests/fuzz/corpus/queue_id/postfix \
+	tests/fuzz/corpus/queue_id/sendmail \
 	tests/fuzz/corpus/xclient/all \
 	tests/fuzz/corpus/xclient/none \
 	tests/fuzz/corpus/proxy_header/v1 \
@@ -286,4 +290,9 @@ noinst_PROGRAMS += fuzz_xclient
 fuzz_xclient_SOURCES = tests/fuzz/fuzz_xclient.c proxy/smtp/xclient.c
 fuzz_xclient_LDADD = $(WEIR_LIBS)
 fuzz_xclient_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+
+noinst_PROGRAMS += fuzz_queue_id
+fuzz_queue_id_SOURCES = tests/fuzz/fuzz_queue_id.c proxy/upstream/queue_id.c
+fuzz_queue_id_LDADD = $(WEIR_LIBS)
+fuzz_queue_id_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -20,7 +20,8 @@ static const struct {
 	{ SLICE("FAIL"), DOVECOT_FAIL, HAS_ID },
 };
 
-bool dovecot_field(struct slice *fields, struct slice *field)
+/* Take the next field off *fields. False at the end. */
+static bool take_field(struct slice *fields, struct slice *field)
 {
 	if (fields->p == NULL || fields->n == 0)
 		return false;
@@ -64,7 +65,7 @@ bool dovecot_flag(struct slice fields, struct slice name)
 {
 	struct slice field;
 
-	while (dovecot_field(&fields, &field))
+	while (take_field(&fields, &field))
 		if (slice_eq(field, name))
 			return true;
 	return false;
@@ -74,7 +75,7 @@ struct slice dovecot_value(struct slice fields, struct slice name)
 {
 	struct slice field;
 
-	while (dovecot_field(&fields, &field))
+	while (take_field(&fields, &field))
 		if (slice_starts(field, name) && field.n > name.n && field.p[name.n] == '=')
 			return slice_sub(field, name.n + 1, field.n);
 	return (struct slice){ 0 };

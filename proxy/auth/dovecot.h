@@ -43,8 +43,6 @@ struct dovecot_line {
 };
 
 int dovecot_parse(struct slice line, struct dovecot_line *out, struct err *e);
-/* Take the next field off *fields. False at the end. */
-bool dovecot_field(struct slice *fields, struct slice *field);
 /* Is there a field `name` without value? */
 bool dovecot_flag(struct slice fields, struct slice name);
 /* The value of "name=value", as it stands in the line; .p is NULL where there is none. */

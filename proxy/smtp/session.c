@@ -27,7 +27,7 @@ static const struct stream_events stream_events;
 
 /* ---- time --------------------------------------------------------------------------------- */
 
-void session_arm(struct session *s, int64_t at_ms)
+static void arm(struct session *s, int64_t at_ms)
 {
 	struct timeval tv = clock_until(at_ms);
 
@@ -38,7 +38,7 @@ void session_arm(struct session *s, int64_t at_ms)
 void session_arm_by(struct session *s, int64_t at_ms)
 {
 	if (at_ms < s->timer_ms)
-		session_arm(s, at_ms);
+		arm(s, at_ms);
 }
 
 static int64_t deadline(const struct session *s)
@@ -78,7 +78,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (s->busy || s->held_ms != 0 || s->starved_ms != 0)
 		at = now + s->settings->timeouts.command_s * 1000;
 	if (at > now) {
-		session_arm(s, at);
+		arm(s, at);
 		return;
 	}
 	log_event(LOG_LEVEL_INFO, "timeout", "id", s->id, "client", s->client_text, "stage",
@@ -158,7 +158,7 @@ static void close_down(struct session *s)
 	if (s->state != SESSION_DATA || !data_committed(s))
 		transaction_abort(s);
 	stream_flush(s->stream);
-	session_arm(s, clock_ms() + CLOSE_MS);
+	arm(s, clock_ms() + CLOSE_MS);
 	if (stream_unsent(s->stream) > 0)
 		return; /* on_drained comes back here */
 	s->lingering = true;
@@ -169,7 +169,7 @@ static void close_down(struct session *s)
 	stream_shut(s->stream);
 	stream_take(s->stream, stream_input(s->stream).n);
 	stream_pause(s->stream, false);
-	session_arm(s, clock_ms() + LINGER_MS);
+	arm(s, clock_ms() + LINGER_MS);
 }
 
 /* ---- one command after the other ---------------------------------------------------------- */
@@ -463,7 +463,7 @@ void session_start(
 	identity_begin(s, client);
 	log_start(s);
 	s->started_ms = s->since_ms = clock_ms();
-	session_arm(s, deadline(s));
+	arm(s, deadline(s));
 	worker_began(w, s);
 	if (l->settings->tls != LISTEN_TLS_IMPLICIT)
 		session_greet(s);

@@ -148,9 +148,8 @@ void session_process(struct session *s);
 /* Has the client sent more than was taken? */
 bool session_has_input(const struct session *s);
 
-/* Run the timer out at `at_ms` (clock_ms). */
-void session_arm(struct session *s, int64_t at_ms);
-/* ... at the latest: where it runs out before, it stays as it is. */
+/* Run the timer out at `at_ms` (clock_ms) at the latest: where it runs out before, it stays as it
+ * is. */
 void session_arm_by(struct session *s, int64_t at_ms);
 
 /* starttls.c: TLS, from the start or by STARTTLS (RFC 3207). */

@@ -48,6 +48,17 @@ void parameters_write(const char *parameters, unsigned extensions, struct bytes 
 	}
 }
 
+/* Is `wanted` ("SMTPUTF8", "BODY=8BITMIME") among them? */
+static bool have(const char *parameters, struct slice wanted)
+{
+	struct slice rest = slice_z(parameters);
+
+	while (rest.n > 0)
+		if (slice_ieq(slice_cut(&rest, ' '), wanted))
+			return true;
+	return false;
+}
+
 unsigned parameters_need(const char *parameters)
 {
 	static const struct {
@@ -61,19 +72,9 @@ unsigned parameters_need(const char *parameters)
 	unsigned need = 0;
 
 	for (size_t i = 0; i < COUNT(table) && *parameters != '\0'; i++)
-		if (parameters_have(parameters, table[i].parameter))
+		if (have(parameters, table[i].parameter))
 			need |= table[i].extension;
 	return need;
-}
-
-bool parameters_have(const char *parameters, struct slice wanted)
-{
-	struct slice rest = slice_z(parameters);
-
-	while (rest.n > 0)
-		if (slice_ieq(slice_cut(&rest, ' '), wanted))
-			return true;
-	return false;
 }
 
 struct slice parameters_value(const char *parameters, struct slice keyword)

@@ -13,8 +13,6 @@
 void parameters_write(const char *parameters, unsigned extensions, struct bytes *out);
 /* The extensions without which the message cannot go on at all (W112). */
 unsigned parameters_need(const char *parameters);
-/* Is `wanted` ("SMTPUTF8", "BODY=8BITMIME") among them? */
-bool parameters_have(const char *parameters, struct slice wanted);
 /* The value of KEYWORD=value; .p is NULL where it is not among them. */
 struct slice parameters_value(const char *parameters, struct slice keyword);
 

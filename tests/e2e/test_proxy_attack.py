@@ -12,6 +12,7 @@ import time
 import pytest
 
 from fakemilter import ACCEPT, CONTINUE, PROGRESS, Filter, add, change, insert
+from milterdlib import until
 from proxylib import Proxy, Script
 from sinklib import Sink
 
@@ -45,13 +46,6 @@ def memory_kb(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, condition.__doc__
-        time.sleep(0.01)
 
 
 def alive(proxy):

@@ -1,5 +1,7 @@
 """TLS towards clients and backends: W20-W29, W03 under TLS, certificates, tickets, REQUIRETLS."""
 
+import array
+import fcntl
 import os
 import pathlib
 import re
@@ -8,12 +10,15 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import termios
+import threading
 import time
 
 import pytest
 
 import postfixlib
 from filterlib import Filter
+from milterdlib import until
 from proxylib import Certificate, Client, Proxy, Script, tls_context
 from sinklib import Sink, program
 from test_proxy_smtp import SMUGGLE, smuggle, stored
@@ -642,6 +647,13 @@ def test_large_message_both_ways(tmp_path, certificate, version):
         assert len(script.contents) == 2
 
 
+def unread(connection):
+    """Octets that lie in a socket."""
+    octets = array.array("i", [0])
+    fcntl.ioctl(connection, termios.FIONREAD, octets)
+    return octets[0]
+
+
 def test_back_pressure_under_tls(tmp_path, certificate):
     """A client that does not read its replies is not listened to; when it reads, all of them are there."""
     with Proxy(tmp_path, listen=[listen(certificate)], limits={"junk_commands": 1000000}) as proxy, proxy.client() as c:
@@ -649,10 +661,9 @@ def test_back_pressure_under_tls(tmp_path, certificate):
         c.hello()
         count = 100000
         c.socket.settimeout(20)
-        import threading  # pylint: disable=import-outside-toplevel
         sender = threading.Thread(target=lambda: [c.socket.sendall(b"RSET\r\n" * 100) for _ in range(count // 100)])
         sender.start()
-        time.sleep(0.3)
+        until(lambda: unread(c.socket) > 50000)
         got = 0
         while got < count:
             assert c.file.readline() == b"250 2.0.0 Ok\r\n"
