@@ -302,16 +302,6 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 	add_pair(l, slice_z(key), buf_slice(&b), true);
 }
 
-void log_real(struct log_line *l, const char *key, double value, int decimals)
-{
-	char text[48];
-	struct buf b = BUF_ON(text);
-
-	text[0] = '\0';
-	buf_addf(&b, "%.*f", decimals, value);
-	add_pair(l, slice_z(key), b.cut ? SLICE("0") : buf_slice(&b), true);
-}
-
 void log_end(struct log_line *l)
 {
 	static const int priority[] = { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR };

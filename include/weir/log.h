@@ -50,7 +50,6 @@ static inline void log_z(struct log_line *l, const char *key, const char *value)
 	log_str(l, key, slice_z(value));
 }
 void log_int(struct log_line *l, const char *key, int64_t value);
-void log_real(struct log_line *l, const char *key, double value, int decimals);
 void log_end(struct log_line *l);
 
 /* A whole line in one call: log_event(LOG_LEVEL_WARN, "filter", "name", name, "error", e.text,

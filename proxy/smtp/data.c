@@ -179,6 +179,8 @@ bool data_filters_behind(struct session *s)
 	if (!session_filtered(s) || s->discard || intake_refused(s->intake) ||
 	    chain_ready(s->chain))
 		return false;
+	if (s->held_ms != 0)
+		return true; /* since then, whoever asks again */
 	chain_on_ready(s->chain, on_chain_ready, s);
 	s->held_ms = clock_ms();
 	stream_pause(s->stream, true);
